@@ -4,6 +4,7 @@ import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
+import type { ObjectStoreOptions } from './object-store/options/store-options.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
 import type { RedirectOptions } from './redirects/options.ts'
 import type { ListenAddress } from './registry-api/server.ts'
@@ -19,6 +20,8 @@ export interface AgentOptions {
   readonly scrubRate?: number
   /** How much the store may hold, in bytes or as a share of the filesystem; default: no limit. */
   readonly maxBytes?: DiskLimit
+  /** How much of the filesystem stays free, whoever fills it: the store then shrinks, down to what is in use; default: nothing. */
+  readonly minFree?: DiskLimit
   /** How many threads receive, hash and write; default: one less than there are processors, at most 8. */
   readonly lanes?: number
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
@@ -37,6 +40,8 @@ export interface AgentOptions {
   readonly upstreams?: UpstreamOptions
   /** Images on this machine, which are asked for after the store, and before peers and upstreams. */
   readonly sources?: readonly SourceOptions[]
+  /** A bucket that is asked before upstream, and filled with what came from there; default: none. */
+  readonly objectStore?: ObjectStoreOptions
   /** Repositories of this agent that clients push to; default: none. */
   readonly hosted?: HostedOptions
   /** Whether clients may delete what is hosted; default: they may. */

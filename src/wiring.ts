@@ -1,6 +1,7 @@
 import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import { CheckResolver } from './check-image/check-resolver.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
@@ -9,12 +10,14 @@ import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
-import { openLanes } from './lanes/lane-pool.ts'
+import { type LanePool, openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import { isCheckRepository } from './oci/names/check-repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
@@ -34,7 +37,8 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { collectAndTell } from './upkeep/hosted-garbage.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
-import { costPerGiB } from './upstream/options/options.ts'
+import { costPerGiB, DEFAULT_DEADLINES } from './upstream/options/options.ts'
+import { createBodyClient } from './upstream/transport/body-client.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
@@ -77,9 +81,9 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, version = UNKNOWN_VERSION } = options
+  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
   const lanes = openLanes({ lanes: options.lanes })
-  const store = await openStore({ path: data, lanes, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const store = await openStore({ path: data, lanes, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
@@ -94,8 +98,10 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
   cleanup.add(() => upstreams.close())
 
-  // 4. The registry that the resolver asks: the peers first, then the upstreams.
-  const registry = peers === undefined ? upstreams : new PeerRegistry(upstreams, peers)
+  // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
+  const objectStore = await openObjectStore(options, lanes, cleanup)
+  const behindPeers = objectStore?.registry(upstreams) ?? upstreams
+  const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
   // 5. The resolver, which finds content in the store, in a flight, or at the registry.
   const resolver = new CachingResolver({
@@ -159,7 +165,7 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     redirects: redirectsOf(options),
-    resolver: clientResolver,
+    resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
   })
@@ -171,7 +177,7 @@ export async function wireAgent(
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
-    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    isHosted: (repository) => isCheckRepository(repository) || hosted?.registry.isHosted(repository) === true,
     costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
   })
   cleanup.add(() => savings.close())
@@ -242,6 +248,23 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
+}
+
+/** Loads what an object store needs only when there is one. */
+async function openObjectStore(
+  { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  lanes: LanePool,
+  cleanup: CleanupStack,
+): Promise<ObjectStore | undefined> {
+  if (objectStore === undefined) return undefined
+  const { ObjectStore } = await import('./object-store/object-store.ts')
+  const { caFile, acceptInvalidCerts = false } = objectStore
+  const { proxies, lookup } = upstreams
+  const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
+  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
+  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
+  cleanup.add(() => opened.close())
+  return opened
 }
 
 function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {

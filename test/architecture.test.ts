@@ -13,22 +13,9 @@ const TEXT = 'observe/text.ts'
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli', 'config'],
-  // The library exports the types of its options from the rooms that they belong to.
-  'index.ts': [
-    'admin-api/admin-access.ts',
-    'access/options',
-    'agent.ts',
-    'fetch',
-    'hosted',
-    'lib',
-    'peers/peer-options.ts',
-    'redirects/options.ts',
-    'registry-api',
-    'sources',
-    'upstream/options',
-    'warm',
-    'webhooks/options.ts',
-  ],
+  // The library turns settings into options as the commands do.
+  'index.ts': ['agent.ts', 'config', 'fetch', 'library.ts', 'registry-api'],
+  'library.ts': ['agent.ts', 'cli/context/agent-options.ts', 'config'],
   'agent.ts': [
     'agent-options.ts',
     'node-view.ts',
@@ -43,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'wiring.ts': [
     'access/open-access.ts',
     'agent-options.ts',
+    'check-image',
     'node-view.ts',
     'registry-api',
     'admin-api',
@@ -52,6 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'lanes/lane-pool.ts',
     'store',
     'upstream',
+    'object-store/object-store.ts',
     'peers',
     'lib',
     'observe',
@@ -83,6 +72,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch',
     'hosted/open-hosted.ts',
     'lib',
+    'object-store/options',
     'redirects/options.ts',
     'sources/sources.ts',
     'upstream/options',
@@ -112,6 +102,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Each check looks at one part of a node, through what that part exports for it.
   doctor: [
     'lib',
+    'oci/names',
     'runtimes',
     'schemas/content-report.ts',
     'schemas/status-report.ts',
@@ -141,6 +132,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
+  'check-image': ['lib', 'oci', 'ports'],
   fetch: ['lib', 'oci', 'ports', EVENTS],
   // What leaves the agent before it is verified is one rule for all, and so is how a manifest is read.
   sources: [
@@ -160,14 +152,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   upstream: ['lanes', 'lib', 'oci', 'ports', EVENTS],
-  'object-store': ['lib', 'ports'],
+  // A bucket that fails is left alone for a while as a registry is, and its answers have the same headers.
+  'object-store': ['lib', 'oci', 'ports', EVENTS, 'upstream/headers', 'upstream/limits/circuit.ts'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
   peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'oci'],
+  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'object-store/options', 'oci'],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -191,7 +184,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   config: ['values', 'access', '.'],
-  doctor: ['tools', 'checks', '.'],
+  doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
@@ -200,7 +193,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['thread', '.'],
   lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
-  'object-store': ['options', 'format', 'credentials', 'client'],
+  'object-store': ['options', 'format', 'credentials', 'client', 'layout', 'reading', '.'],
   oci: ['.', 'names'],
   peers: [
     'identity',
@@ -236,6 +229,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   store: [
     'files',
     'database',
+    'journal',
     'index/hosted',
     'index/statistics',
     'index',
@@ -267,7 +261,7 @@ const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   pino: 'observe',
   'smol-toml': ['migrate', 'runtimes'],
   yargs: 'cli',
-  yaml: ['config', 'migrate'],
+  yaml: ['config', 'migrate', 'doctor'],
 }
 
 /** The start of a process or of a thread: what may look at, or end, the process it runs in. */

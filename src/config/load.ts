@@ -9,6 +9,7 @@ import {
   type SettingSources,
 } from './given-settings.ts'
 import { SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
+import { formatAddress } from './values/address.ts'
 import type { GivenEntry, GivenValue } from './values/format.ts'
 import { readAll, SettingsError } from './values/settings-error.ts'
 
@@ -26,21 +27,55 @@ export async function loadSettings(sources: SettingSources): Promise<Settings> {
     throw error
   })
   const entries = file instanceof SettingsError ? undefined : file
-  const values: Record<string, unknown> = {}
-  readAll<unknown>([
+  const settings = checkAll(sources, entries, [
     () => refuseUnknownVariables(sources.env),
     () => throwIfError(file),
+    () => parseCredentials(sources),
+  ])
+  const credentials = sources.env[CREDENTIALS_VARIABLE]
+  if (credentials === undefined || credentials === '') return Object.freeze(settings)
+  return Object.freeze({ ...settings, upstreams: addCredentials(settings.upstreams, credentials) })
+}
+
+/** Checks the settings that a program gives. Throws a `SettingsError` that lists all mistakes. */
+export function checkSettings(entries: FileEntries): Settings {
+  return Object.freeze(checkAll({ flags: {}, env: {}, defaultFile: '' }, entries, []))
+}
+
+function checkAll(
+  sources: SettingSources,
+  entries: FileEntries | undefined,
+  otherChecks: readonly (() => unknown)[],
+): Settings {
+  const values: Record<string, unknown> = {}
+  readAll<unknown>([
+    ...otherChecks,
     () => entries && refuseUnknownKeys(entries),
     ...SETTING_NAMES.map((name) => () => {
       values[name] = choose(name, sources, entries)
     }),
-    () => parseCredentials(sources),
   ])
   const settings = values as unknown as Settings
-  readAll([() => checkTls(settings), () => checkClientCertificates(settings)])
-  const credentials = sources.env[CREDENTIALS_VARIABLE]
-  if (credentials === undefined || credentials === '') return Object.freeze(settings)
-  return Object.freeze({ ...settings, upstreams: addCredentials(settings.upstreams, credentials) })
+  readAll([() => checkTls(settings), () => checkClientCertificates(settings), () => checkAddresses(settings)])
+  return settings
+}
+
+/** Port 0 means a free one, so that equal addresses with it are none. */
+function checkAddresses({ listen, admin, peerListen, peersSecretFile }: Settings): void {
+  const servers = [
+    ['listen', listen] as const,
+    ['admin', admin] as const,
+    ...(peersSecretFile === undefined ? [] : [['peerListen', peerListen] as const]),
+  ]
+  for (const [index, [name, { host, port }]] of servers.entries()) {
+    const same = servers
+      .slice(0, index)
+      .find(([, one]) => port !== 0 && one.host === host && one.port === port)
+    if (same !== undefined)
+      throw new SettingsError(
+        `${same[0]} and ${name} are both ${formatAddress({ host, port })}; give each a port of its own`,
+      )
+  }
 }
 
 function throwIfError(value: unknown): void {

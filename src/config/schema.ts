@@ -4,6 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type ObjectStoreSettings, objectStore } from './object-store.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
 import {
@@ -16,7 +17,7 @@ import {
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
-import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseSize, SIZE_SCHEMA } from './values/size.ts'
+import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseFreeSpace, parseSize, SIZE_SCHEMA } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
@@ -142,6 +143,18 @@ export const SETTINGS = Object.freeze({
     defaultText: '80%',
     help: 'maximum size of the store, as a size or a share of its filesystem',
     example: '50GiB',
+  }),
+  minFree: setting<DiskLimit>({
+    flag: 'min-free',
+    format: text(
+      parseFreeSpace,
+      'a size such as 20GiB, a share of the filesystem such as 10%, or 0 for nothing',
+      DISK_LIMIT_SCHEMA,
+    ),
+    defaultValue: Object.freeze({ percent: 10, atMostBytes: 20 * 1024 ** 3 }),
+    defaultText: '10%, at most 20GiB',
+    help: 'how much of the filesystem stays free, whoever fills it; the store then shrinks, down to what is in use',
+    example: '20%',
   }),
   scrubRate: setting({
     flag: 'scrub-rate',
@@ -371,6 +384,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images on this machine that are served without being pulled: Docker, OCI layouts, folders of skopeo',
     example: '[{ ociLayout: /srv/images }]',
+  }),
+  objectStore: setting<ObjectStoreSettings | undefined>({
+    flag: undefined,
+    format: objectStore,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'a bucket of S3, or of a server that speaks it, which is asked before upstream and filled with what came from there',
+    example: '{ url: s3://bucket/prefix, region: eu-central-1 }',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
 import { publish } from '../observe/events.ts'
+import { isCheckRepository } from '../oci/names/check-repository.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
@@ -67,12 +68,11 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
   return new HttpRegistryServer(options)
 }
 
-/** What is hosted is named by settings of its own, so `allow` does not limit it. */
+/** What is hosted is named by settings of its own, so `allow` does not limit it, nor does it limit the check image. */
 function allowedBy({ allow, hosted }: RegistryServerOptions): (repository: Repository) => boolean {
   const isAllowed = repositoryFilter(allow)
-  return hosted === undefined
-    ? isAllowed
-    : (repository) => hosted.isHosted(repository) || isAllowed(repository)
+  return (repository) =>
+    isAllowed(repository) || hosted?.isHosted(repository) === true || isCheckRepository(repository)
 }
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */

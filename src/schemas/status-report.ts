@@ -85,6 +85,8 @@ export const StatusReport = v.object({
   }),
   flights: v.array(FlightReport),
   requests: v.number(),
+  /** When a client last asked for a manifest or a blob; null while none has since the start. */
+  lastPullAt: v.nullable(time),
   served: bytesBySource,
   /** What clients of the registry API use of the limited resources now. */
   clients: v.object({
@@ -104,7 +106,7 @@ export const StatusReport = v.object({
     /** Open files of stored blobs. */
     files: v.number(),
   }),
-  fetched: v.object({ peer: bytes, upstream: bytes }),
+  fetched: v.object({ peer: bytes, objectStore: bytes, upstream: bytes }),
   /** Kept across restarts. */
   saved: v.object({
     ...savedAmounts,

@@ -15,6 +15,7 @@ test('without sources the settings are the defaults', async () => {
     adminCa: undefined,
     data: './.leat',
     maxBytes: { percent: 80 },
+    minFree: { percent: 10, atMostBytes: 20 * 1024 ** 3 },
     scrubRate: 16 * 1024 * 1024,
     lanes: undefined,
     tlsCert: undefined,
@@ -43,6 +44,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    objectStore: undefined,
     redirects: [],
     webhooks: [],
   })

@@ -121,7 +121,7 @@ function settingsFinding(error: SettingsError) {
 
 function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
   const { upstreams = {}, peers, sources = [] } = agentOptions(settings, terminal)
-  const { admin, listen, data, maxBytes, tlsCert, defaultNamespace } = settings
+  const { admin, listen, data, maxBytes, minFree, tlsCert, defaultNamespace } = settings
   const containerdConfig = singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG
   if (!containerdConfig.startsWith('/')) {
     throw usageError(
@@ -135,6 +135,7 @@ function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Termina
     isTls: tlsCert !== undefined,
     data,
     maxBytes,
+    minFree,
     sources,
     defaultNamespace,
     upstreams,

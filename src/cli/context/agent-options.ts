@@ -23,6 +23,7 @@ export function agentOptions(
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     ...(settings.lanes === undefined ? {} : { lanes: settings.lanes }),
     listen,
@@ -40,6 +41,9 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
+    ...(settings.objectStore === undefined
+      ? {}
+      : { objectStore: { ...settings.objectStore, environment: env } }),
     ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),

@@ -1,26 +1,29 @@
 import { Failure } from '../../ports/failure.ts'
 import { REJECTIONS, subscribe } from '../events.ts'
 import { type GaugeValues, gaugeMetrics } from './gauges.ts'
-import { Counter, Gauge, Histogram, infoMetric } from './instruments.ts'
+import { Counter, Gauge, Histogram, infoMetric, readWhenScraped } from './instruments.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { exposition, type Metric } from './text-format.ts'
 
 /** Counts since the start of the agent: requests, and bytes by where they came from or went to. */
 export interface CounterTotals {
   readonly requests: number
+  /** When a client last asked for a manifest or a blob, in milliseconds since the epoch; undefined while none has. */
+  readonly lastPullAt: number | undefined
   readonly served: {
     readonly local: number
     readonly inflight: number
     readonly peer: number
+    readonly objectStore: number
     readonly upstream: number
   }
-  readonly fetched: { readonly peer: number; readonly upstream: number }
+  readonly fetched: { readonly peer: number; readonly objectStore: number; readonly upstream: number }
   readonly peers: { readonly in: number; readonly out: number }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-const SERVED_FROM = ['local', 'inflight', 'peer', 'upstream'] as const
-const FETCHED_FROM = ['peer', 'upstream'] as const
+const SERVED_FROM = ['local', 'inflight', 'peer', 'object-store', 'upstream'] as const
+const FETCHED_FROM = ['peer', 'object-store', 'upstream'] as const
 /** The buckets reach from a manifest served from memory to a layer of several GiB over a slow connection. */
 const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300]
 
@@ -129,6 +132,7 @@ export class Metrics {
   readonly #eventMetrics: readonly Metric[]
   readonly #subscriptions: readonly (() => void)[]
   #requestCount = 0
+  #lastPullAt: number | undefined
 
   constructor(options: { readonly version: string }) {
     for (const reason of REJECTIONS) this.#rejected.add(0, { reason })
@@ -137,7 +141,7 @@ export class Metrics {
       this.#contentRequests.add(0, { source })
     }
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
-    for (const source of ['peer', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
+    for (const source of ['peer', 'object-store', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
     for (const direction of ['in', 'out']) this.#peerBytes.add(0, { direction })
     this.#peerTakes.add(0, { outcome: 'done' })
     for (const outcome of FLIGHT_OUTCOMES) {
@@ -163,13 +167,15 @@ export class Metrics {
     const peers = (direction: string): number => this.#peerBytes.value({ direction })
     return {
       requests: this.#requestCount,
+      lastPullAt: this.#lastPullAt,
       served: {
         local: served('local'),
         inflight: served('inflight'),
         peer: served('peer'),
+        objectStore: served('object-store'),
         upstream: served('upstream'),
       },
-      fetched: { peer: fetched('peer'), upstream: fetched('upstream') },
+      fetched: { peer: fetched('peer'), objectStore: fetched('object-store'), upstream: fetched('upstream') },
       peers: { in: peers('in'), out: peers('out') },
     }
   }
@@ -177,6 +183,12 @@ export class Metrics {
   #allEventMetrics(version: string): readonly Metric[] {
     return [
       infoMetric('leat_build_info', 'The version of the agent, as a label.', { version }),
+      readWhenScraped(
+        'gauge',
+        'leat_last_pull_timestamp_seconds',
+        'When a client last asked for a manifest or a blob, in seconds since the Unix epoch; 0 while none has since the start.',
+        () => (this.#lastPullAt ?? 0) / 1000,
+      ),
       this.#requests,
       this.#requestSeconds,
       this.#rejected,
@@ -200,8 +212,9 @@ export class Metrics {
 
   #subscribe(): readonly (() => void)[] {
     return [
-      subscribe('request.ended', ({ route, method, code, ms, bytes, source }) => {
+      subscribe('request.ended', ({ route, method, code, ms, bytes, source, reference }) => {
         this.#requestCount += 1
+        if (reference !== undefined) this.#lastPullAt = Date.now()
         this.#requests.add(1, { route, method: METHODS.has(method) ? method : 'other', code: String(code) })
         this.#requestSeconds.observe(ms / 1000, { route })
         if (source === undefined) return

@@ -36,6 +36,7 @@ export async function statusReport(
     },
     flights: view.flights().map(flightReport),
     requests: totals.requests,
+    lastPullAt: totals.lastPullAt === undefined ? null : rfc3339(totals.lastPullAt),
     served: totals.served,
     clients: view.clients(),
     fetched: totals.fetched,

@@ -130,10 +130,14 @@ test('published events change the metrics', () => {
     assert.equal(value('leat_upstream_circuit_open', 'host="ghcr.io"'), 1)
     assert.equal(value('leat_verify_failures_total', 'source="upstream"'), 1)
     assert.equal(value('leat_tag_revalidations_total', 'outcome="moved"'), 1)
-    assert.deepEqual(metrics.totals(), {
+    const { lastPullAt, ...totals } = metrics.totals()
+    const name = 'leat_last_pull_timestamp_seconds'
+    assert.equal(families.get(name)?.samples.get(name), (lastPullAt ?? 0) / 1000)
+    assert.ok((lastPullAt ?? 0) > 0)
+    assert.deepEqual(totals, {
       requests: 3,
-      served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
-      fetched: { peer: 0, upstream: 1000 },
+      served: { local: 1000, inflight: 500, peer: 0, objectStore: 0, upstream: 0 },
+      fetched: { peer: 0, objectStore: 0, upstream: 1000 },
       peers: { in: 0, out: 0 },
     })
   })

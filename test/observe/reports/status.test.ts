@@ -40,6 +40,12 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
     assert.equal(status.flights[0]?.repository, 'docker.io/library/alpine')
     assert.equal(status.flights[0]?.size, null)
     assert.equal(status.served.local, 900)
+    assert.ok(Date.parse(status.lastPullAt ?? '') > 0)
+    assert.match(statusText(status, Date.now(), false), /\nrequests {2}1; the last one for an image /)
+    assert.match(
+      statusText({ ...status, lastPullAt: null }, Date.now(), false),
+      /; none for an image since the start/,
+    )
     assert.equal(status.fetched.upstream, 300)
     assert.equal(status.upstreams[0]?.resting, 'gone')
     assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is recovering'], problems: [] })

@@ -7,7 +7,7 @@ import { addCleanup } from '../../../../testkit/cleanup.ts'
 import { all, folder } from '../../folder.ts'
 
 test('a slot keeps its last text, and foreign keys are not read', async (t) => {
-  const database = await openDatabase(await prepareLayout(await folder(t)))
+  const { database } = await openDatabase(await prepareLayout(await folder(t)))
   addCleanup(t, () => database.close())
   const log = new IndexHistoryLog(database)
   await log.write([

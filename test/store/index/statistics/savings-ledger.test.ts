@@ -10,7 +10,7 @@ import { addCleanup } from '../../../../testkit/cleanup.ts'
 import { all, folder } from '../../folder.ts'
 
 test('bytes are added up by day, image, zone and kind; old days and foreign keys are removed', async (t) => {
-  const database = await openDatabase(await prepareLayout(await folder(t)))
+  const { database } = await openDatabase(await prepareLayout(await folder(t)))
   addCleanup(t, () => database.close())
   const ledger = new IndexSavingsLedger(database)
   const today = new Date().toISOString().slice(0, 10)

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import { plain } from '../../observe/text.ts'
-import { type Finding, notChecked, ok, problem } from '../tools/finding.ts'
-import { type ProgramResult, runProgram } from '../tools/run-program.ts'
+import { plain } from '../../../observe/text.ts'
+import { type Finding, notChecked, ok, problem } from '../../tools/finding.ts'
+import { type ProgramResult, runProgram } from '../../tools/run-program.ts'
 
 /** The registries by prefix; `search`, a list, is among them. */
 const Registries = v.pipe(v.string(), v.parseJson(), v.nullable(v.record(v.string(), v.unknown())))

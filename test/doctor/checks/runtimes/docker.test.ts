@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { judgeDocker } from '../../../src/doctor/checks/docker.ts'
-import { findingLines } from '../finding-lines.ts'
+import { judgeDocker } from '../../../../src/doctor/checks/runtimes/docker.ts'
+import { findingLines } from '../../finding-lines.ts'
 
 const ADDRESS = '127.0.0.1:5050'
 

@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { plain } from '../../observe/text.ts'
-import { RuntimeFailure } from '../../runtimes/files/failure.ts'
-import { isTable, readToml, type Table, tableAt } from '../../runtimes/files/toml.ts'
-import { localPullSettingIn } from '../../runtimes/kinds/containerd-config.ts'
-import { type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
-import { type ProgramResult, runProgram } from '../tools/run-program.ts'
+import { plain } from '../../../observe/text.ts'
+import { RuntimeFailure } from '../../../runtimes/files/failure.ts'
+import { isTable, readToml, type Table, tableAt } from '../../../runtimes/files/toml.ts'
+import { localPullSettingIn } from '../../../runtimes/kinds/containerd-config.ts'
+import { type Finding, notChecked, ok, problem, warning } from '../../tools/finding.ts'
+import { type ProgramResult, runProgram } from '../../tools/run-program.ts'
 
 const SOCKET = '/run/containerd/containerd.sock'
 /** The CRI plugin, which pulls for Kubernetes: of 2.x, of 1.x, and of 1.x with a configuration of version 1. */

@@ -7,9 +7,9 @@ import {
   type ContainerdState,
   inspectContainerd,
   judgeContainerd,
-} from '../../../src/doctor/checks/containerd.ts'
-import { requirePrograms } from '../../../testkit/programs.ts'
-import { findingLines } from '../finding-lines.ts'
+} from '../../../../src/doctor/checks/runtimes/containerd.ts'
+import { requirePrograms } from '../../../../testkit/programs.ts'
+import { findingLines } from '../../finding-lines.ts'
 
 const CONFIG = '/etc/containerd/config.toml'
 /** Without a deadline, the findings do not depend on the speed of the machine. */
