@@ -220,7 +220,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'registry-api/client-requests.ts',
     'registry-api/connections/http1.ts',
     'registry-api/endpoints/lists.ts',
-    'registry-api/exchange/http-exchange.ts',
     'registry-api/exchange/http1-exchange.ts',
   ],
   'registry-api/upstream-failures.test.ts': ['ports/failure.ts'],
