@@ -10,6 +10,7 @@ import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
+import { type LanePool, openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
@@ -22,8 +23,8 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Redirects } from './ports/redirects/redirected-host.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -81,7 +82,8 @@ export interface AgentParts extends Core {
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
   const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, maxBytes, minFree })
+  const lanes = openLanes({ lanes: options.lanes })
+  const store = await openStore({ path: data, lanes, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
@@ -92,12 +94,12 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
 
   // 3. The upstreams, which exchange notices about rate limits with the peers.
   const rateLimits = peers?.client.rateLimits
-  const upstreams = createUpstreams(options.upstreams ?? {}, rateLimits)
+  const upstreams = createUpstreams(options.upstreams ?? {}, { notices: rateLimits, lanes })
   rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
   cleanup.add(() => upstreams.close())
 
   // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
-  const objectStore = await openObjectStore(options, cleanup)
+  const objectStore = await openObjectStore(options, lanes, cleanup)
   const behindPeers = objectStore?.registry(upstreams) ?? upstreams
   const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
@@ -162,7 +164,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
-    redirects: redirectsOf(options),
+    redirects: await openRedirects(options, cleanup),
     resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -251,6 +253,7 @@ async function openClientResolver(
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
   { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  lanes: LanePool,
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
   if (objectStore === undefined) return undefined
@@ -258,14 +261,26 @@ async function openObjectStore(
   const { caFile, acceptInvalidCerts = false } = objectStore
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
-  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
   const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
   cleanup.add(() => opened.close())
   return opened
 }
 
-function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
-  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
+/** Loads what redirected hosts need only when there are some, and reads the files that they name. */
+async function openRedirects(
+  { redirects = [], upstreams, version = UNKNOWN_VERSION }: AgentOptions,
+  cleanup: CleanupStack,
+): Promise<Redirects | undefined> {
+  if (redirects.length === 0) return undefined
+  const { ConfiguredRedirects } = await import('./redirects/redirects.ts')
+  const opened = new ConfiguredRedirects(redirects, {
+    userAgent: upstreams?.userAgent ?? `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.close())
+  await opened.open()
+  return opened
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

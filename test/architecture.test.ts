@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch',
     'hosted',
     'import',
+    'lanes/lane-pool.ts',
     'store',
     'upstream',
     'object-store/object-store.ts',
@@ -45,6 +46,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'ports/resolver.ts',
+    'ports/redirects',
     'redirects',
     'sources',
     'upkeep',
@@ -127,7 +129,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
-  redirects: ['oci', 'ports/redirects/redirected-host.ts', EVENTS],
+  // A bucket that clients are sent to is asked as one that the agent itself reads.
+  redirects: ['lib', 'object-store', 'oci', 'ports/redirects', EVENTS],
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
@@ -150,7 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Below the rooms whose bytes the lanes carry, so that those need not know each other.
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
-  upstream: ['lib', 'oci', 'ports', EVENTS],
+  upstream: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   // A bucket that fails is left alone for a while as a registry is, and its answers have the same headers.
   'object-store': ['lib', 'oci', 'ports', EVENTS, 'upstream/headers', 'upstream/limits/circuit.ts'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
@@ -182,7 +185,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'commands',
     '.',
   ],
-  config: ['values', 'access', '.'],
+  config: ['values', 'buckets', 'access', '.'],
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
@@ -223,6 +226,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   ports: ['.', 'hosted', 'object-store', 'redirects'],
+  redirects: ['buckets', 'clients', '.'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: [
