@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { LanePool } from '../lanes/lane-pool.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
@@ -18,6 +19,14 @@ import { Transport } from './transport/transport.ts'
 /** Bounds the remembered registries without an entry, because clients may name any host. */
 const MOST_UNLISTED = 256
 
+/** What the upstreams use that the agent has anyway. */
+export interface UpstreamParts {
+  /** Exchange notices about rate limits with other agents. */
+  readonly notices?: RateLimitNotices | undefined
+  /** Read the bodies of blobs; without them undici does. */
+  readonly lanes?: LanePool | undefined
+}
+
 /** A registry, the hosts that are asked for it, and the connections to them. */
 export interface Registration {
   readonly upstream: Upstream
@@ -27,7 +36,7 @@ export interface Registration {
 
 /** The registries of the options, and those that clients name. */
 export class Registrations {
-  readonly #notices: RateLimitNotices | undefined
+  readonly #parts: UpstreamParts
   readonly #stopping = new AbortController()
   /** By their TLS settings. Those that no registry uses any more stay, for transfers under way; there are few. */
   readonly #transports = new Map<string, Transport>()
@@ -35,9 +44,9 @@ export class Registrations {
   #listed: ReadonlyMap<string, Registration> = new Map()
   #unlisted = new BoundedMap<string, Registration>(MOST_UNLISTED)
 
-  constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
+  constructor(options: UpstreamOptions, parts: UpstreamParts = {}) {
     this.#options = options
-    this.#notices = notices
+    this.#parts = parts
     this.#listed = this.#listedBy(options)
   }
 
@@ -107,7 +116,8 @@ export class Registrations {
   #make(upstream: Upstream): Registration {
     const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
-    const [notices, backoffMs] = [this.#notices, this.backoffMs]
+    const { notices } = this.#parts
+    const { backoffMs } = this
     const { lookup } = this.#options
     const { signal } = this.#stopping
     const hosts = upstream.hosts.map(
@@ -123,7 +133,8 @@ export class Registrations {
     if (transport === undefined) {
       const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
       const { proxies, lookup } = this.#options
-      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+      const { lanes } = this.#parts
+      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
       this.#transports.set(key, transport)
     }
     return transport

@@ -4,10 +4,9 @@ import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { PrivateRepositories } from './auth/private-repositories.ts'
 import type { HostState, UpstreamHost } from './host.ts'
-import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { askInRounds } from './limits/rounds.ts'
 import { costPerGiB, type UpstreamOptions } from './options/options.ts'
-import { Registrations } from './registrations.ts'
+import { Registrations, type UpstreamParts } from './registrations.ts'
 import { requestHead } from './requests/head.ts'
 import { requestReferrers } from './requests/referrers.ts'
 import { requestTag } from './requests/tag.ts'
@@ -38,16 +37,16 @@ export interface Upstreams extends Registry {
   close(): Promise<void>
 }
 
-export function createUpstreams(options: UpstreamOptions, notices?: RateLimitNotices): Upstreams {
-  return new RegistryUpstreams(options, notices)
+export function createUpstreams(options: UpstreamOptions, parts: UpstreamParts = {}): Upstreams {
+  return new RegistryUpstreams(options, parts)
 }
 
 class RegistryUpstreams implements Upstreams {
   readonly #registrations: Registrations
   readonly #privateRepositories = new PrivateRepositories()
 
-  constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
-    this.#registrations = new Registrations(options, notices)
+  constructor(options: UpstreamOptions, parts: UpstreamParts) {
+    this.#registrations = new Registrations(options, parts)
   }
 
   sources({ repository }: Want): readonly Source[] {

@@ -14,7 +14,7 @@ test('other options count from when they are put in use, and a registry that the
     { namespace: 'a.test', hosts: ['one.test'] },
     { namespace: 'b.test', username: 'u', password: 'old' },
   ]
-  const registrations = new Registrations({ entries }, undefined)
+  const registrations = new Registrations({ entries })
   t.after(() => registrations.close())
   const [a, b] = [registrations.hostsOf(A), registrations.hostsOf(B)]
   const use = await registrations.prepare({
@@ -31,7 +31,7 @@ test('other options count from when they are put in use, and a registry that the
 })
 
 test('a registry that clients have named gets its entry, and loses it', async (t) => {
-  const registrations = new Registrations({}, undefined)
+  const registrations = new Registrations({})
   t.after(() => registrations.close())
   assert.deepEqual(
     registrations.hostsOf(A).map(({ name }) => name),
@@ -54,10 +54,7 @@ test('a registry that clients have named gets its entry, and loses it', async (t
 test('options that name a file that cannot be used are refused, and nothing changes', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'leat-registrations-'))
   t.after(() => rm(folder, { recursive: true }))
-  const registrations = new Registrations(
-    { entries: [{ namespace: 'a.test', hosts: ['one.test'] }] },
-    undefined,
-  )
+  const registrations = new Registrations({ entries: [{ namespace: 'a.test', hosts: ['one.test'] }] })
   t.after(() => registrations.close())
   const before = registrations.hostsOf(A)
   const passwordFile = join(folder, 'none')
