@@ -2,7 +2,7 @@ import { median } from '../stats.ts'
 import { escapeHtml } from './escape-html.ts'
 
 const WIDTH = 640
-const NAME_WIDTH = 240
+const NAME_WIDTH = 280
 const BAR_HEIGHT = 18
 const GAP = 6
 
