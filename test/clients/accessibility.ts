@@ -1,7 +1,5 @@
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import type { BrowserContext, Page } from 'playwright-core'
-
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 interface Finding {
   readonly id: string
@@ -11,7 +9,7 @@ interface Finding {
 
 /** Loads the audit into every page of the context. */
 export async function prepareAudit(context: BrowserContext): Promise<void> {
-  await context.addInitScript({ path: AXE })
+  await context.addInitScript({ content: axe.source })
 }
 
 /** Gives a sentence for each fault of the accessibility of the page that axe finds, by WCAG 2.2 AA and good practice. */
