@@ -5,7 +5,7 @@ import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
 import { requirePrograms } from '../../testkit/programs.ts'
 import { startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { Node } from '../warm/node.ts'
-import { PROMPT, Terminal } from './tmux-terminal.ts'
+import { Terminal } from './tmux-terminal.ts'
 
 const KIB = 1024
 const LONG = 'platform-engineering/services/payment-gateway-with-a-long-name'
