@@ -53,6 +53,7 @@ export interface Core {
   readonly store: Store
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
+  readonly objectStore: ObjectStore | undefined
   readonly resolver: CachingResolver
   readonly hosted: Hosted
   readonly sources: LocalSources
@@ -97,7 +98,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => upstreams.close())
 
   // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
-  const objectStore = await openObjectStore(options, cleanup)
+  const objectStore = await openObjectStore(options, store, cleanup)
   const behindPeers = objectStore?.registry(upstreams) ?? upstreams
   const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
@@ -123,7 +124,18 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, warnings }
+  return {
+    store,
+    peers,
+    upstreams,
+    objectStore,
+    resolver,
+    hosted,
+    sources,
+    clientResolver,
+    warming,
+    warnings,
+  }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -135,6 +147,7 @@ export async function wireAgent(
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   await core.upstreams.readFiles()
+  core.objectStore?.startUploads()
   const { store, peers, resolver, hosted, sources, clientResolver, warming } = core
 
   // 8. What the peers may ask of this node.
@@ -251,6 +264,7 @@ async function openClientResolver(
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
   { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  store: Store,
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
   if (objectStore === undefined) return undefined
@@ -259,7 +273,7 @@ async function openObjectStore(
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
   const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
-  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
+  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies, store })
   cleanup.add(() => opened.close())
   return opened
 }

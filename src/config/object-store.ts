@@ -1,6 +1,5 @@
 import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
-import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import {
   type Format,
   type GivenValue,
@@ -22,8 +21,6 @@ const BUCKET_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$
 const LEAST_RATE = 64 * 1024
 const MOST_RANGES = 4
 const MOST_UPLOADS = 8
-
-const duration = text(parseDuration, 'a duration such as 30d', DURATION_SCHEMA)
 
 function parseUrl(given: string): { readonly bucket: string; readonly prefix: string } | undefined {
   const match = BUCKET_URL.exec(given)
@@ -80,9 +77,6 @@ const entry = record(
       SIZE_SCHEMA,
     ),
     readRanges: countTo(MOST_RANGES),
-    unusedFor: duration,
-    grace: duration,
-    keepTags: listOf(text((given) => given, 'a pattern of tags such as v*')),
   },
   ['url'],
 )
@@ -90,7 +84,7 @@ const entry = record(
 /** The `objectStore` setting. */
 export const objectStore: Format<ObjectStoreSettings> = {
   read: (given: GivenValue) => {
-    const { url, unusedFor, grace, ...rest } = entry.read(given)
+    const { url, ...rest } = entry.read(given)
     if (url === undefined) return refuse(given, 'has no url; expected one such as s3://bucket/prefix')
     if (rest.sseKeyId !== undefined && rest.sse !== 'aws:kms') {
       return refuse(given, 'has sseKeyId without sse: aws:kms, to which it belongs')
@@ -101,8 +95,6 @@ export const objectStore: Format<ObjectStoreSettings> = {
     return Object.freeze({
       ...url,
       ...rest,
-      ...(unusedFor === undefined ? {} : { unusedForMs: unusedFor }),
-      ...(grace === undefined ? {} : { graceMs: grace }),
     })
   },
   jsonSchema: entry.jsonSchema,
