@@ -22,8 +22,8 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Redirects } from './ports/redirects/redirected-host.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -175,7 +175,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
-    redirects: redirectsOf(options),
+    redirects: await openRedirects(options, cleanup),
     resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -278,8 +278,20 @@ async function openObjectStore(
   return opened
 }
 
-function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
-  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
+/** Loads what redirected hosts need only when there are some, and reads the files that they name. */
+async function openRedirects(
+  { redirects = [], upstreams, version = UNKNOWN_VERSION }: AgentOptions,
+  cleanup: CleanupStack,
+): Promise<Redirects | undefined> {
+  if (redirects.length === 0) return undefined
+  const { ConfiguredRedirects } = await import('./redirects/redirects.ts')
+  const opened = new ConfiguredRedirects(redirects, {
+    userAgent: upstreams?.userAgent ?? `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.close())
+  await opened.open()
+  return opened
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

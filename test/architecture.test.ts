@@ -45,6 +45,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'observe',
     'oci',
     'ports/resolver.ts',
+    'ports/redirects',
     'redirects',
     'sources',
     'upkeep',
@@ -127,7 +128,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'upkeep/request-error.ts',
     'fetch/manifests',
   ],
-  redirects: ['oci', 'ports/redirects/redirected-host.ts', EVENTS],
+  // A bucket that clients are sent to is asked as one that the agent itself reads.
+  redirects: ['lib', 'object-store', 'oci', 'ports/redirects', EVENTS],
   // The settings of upstreams say what a proxy is, and what an address is.
   webhooks: ['lib', 'oci', EVENTS, 'upstream/options'],
   upkeep: ['lib', 'observe', 'oci', 'schemas'],
@@ -182,7 +184,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'commands',
     '.',
   ],
-  config: ['values', 'access', '.'],
+  config: ['values', 'buckets', 'access', '.'],
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
@@ -223,6 +225,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     '.',
   ],
   ports: ['.', 'hosted', 'object-store', 'redirects'],
+  redirects: ['buckets', 'clients', '.'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],
   store: [

@@ -66,6 +66,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/credentials/small-request.ts',
     'object-store/credentials/web-identity.ts',
   ],
+  'export/readers/registry-reader.test.ts': ['export/readers/agent-requests.ts'],
   'hosted/garbage/garbage-collection.test.ts': [
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
@@ -220,7 +221,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'registry-api/client-requests.ts',
     'registry-api/connections/http1.ts',
     'registry-api/endpoints/lists.ts',
-    'registry-api/exchange/http-exchange.ts',
     'registry-api/exchange/http1-exchange.ts',
   ],
   'registry-api/upstream-failures.test.ts': ['ports/failure.ts'],

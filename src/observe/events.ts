@@ -91,6 +91,12 @@ export interface Events extends PeerEvents {
     readonly kind: 'manifest' | 'blob' | 'referrers' | 'tags'
     readonly repository: Repository
   }
+  /** A bucket was asked for a blob of a redirected host. After `failed` it is not asked for a moment. */
+  'redirect.looked-up': {
+    readonly bucket: string
+    readonly outcome: 'found' | 'missing' | 'failed'
+    readonly problem: string | undefined
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'

@@ -58,6 +58,7 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
       logger[pull.status === 404 ? 'info' : 'warn']({ ...pull, times }, 'pull failed')
     }),
     ...logStaleTags(logger),
+    ...logFailedBuckets(logger),
     whenNothingIsPulled(() =>
       logger.warn(
         'no client has asked for an image in the hour since the start: if pods have started on this node, its runtime does not ask this agent; agent doctor says why',
@@ -153,6 +154,19 @@ function logStaleTags(logger: Logger): readonly (() => void)[] {
       if (outcome === 'stale-if-error') stale.add(image, { image })
     }),
     () => stale.close(),
+  ]
+}
+
+/** A bucket that is down is asked again and again; it is logged once in a minute. */
+function logFailedBuckets(logger: Logger): readonly (() => void)[] {
+  const failed = new Repeats<{ bucket: string; problem: string | undefined }>((facts, times) =>
+    logger.warn({ ...facts, times }, 'a bucket cannot be asked: clients are not sent to it'),
+  )
+  return [
+    subscribe('redirect.looked-up', ({ bucket, outcome, problem }) => {
+      if (outcome === 'failed') failed.add(bucket, { bucket, problem: redactOptional(problem) })
+    }),
+    () => failed.close(),
   ]
 }
 

@@ -108,6 +108,11 @@ export class Metrics {
     help: 'Redirects sent to clients of redirected hosts, by where they lead: upstream, or a bucket.',
     labels: ['host', 'target'],
   })
+  readonly #redirectLookups = new Counter({
+    name: 'leat_redirect_lookups_total',
+    help: 'Blobs for which a bucket of a redirected host was asked, by outcome.',
+    labels: ['bucket', 'outcome'],
+  })
   readonly #tagRevalidations = new Counter({
     name: 'leat_tag_revalidations_total',
     help: 'Tag revalidations against upstream, by outcome.',
@@ -207,6 +212,7 @@ export class Metrics {
       this.#peerTakes,
       this.#webhookEvents,
       this.#redirects,
+      this.#redirectLookups,
     ]
   }
 
@@ -245,6 +251,9 @@ export class Metrics {
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
       subscribe('webhook.ended', ({ webhook, outcome }) => this.#webhookEvents.add(1, { webhook, outcome })),
       subscribe('redirect.answered', ({ host, target }) => this.#redirects.add(1, { host, target })),
+      subscribe('redirect.looked-up', ({ bucket, outcome }) =>
+        this.#redirectLookups.add(1, { bucket, outcome }),
+      ),
       subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }
