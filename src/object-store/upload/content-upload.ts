@@ -9,7 +9,7 @@ import { MultipartUploads, type StartedUpload, type UploadedPart } from '../clie
 import { md5Etag, sha256Of, updateHashes } from './part-hashes.ts'
 
 /** A content of more than this is uploaded in parts of this size. */
-export const PART_BYTES = 8 * 1024 * 1024
+const PART_BYTES = 8 * 1024 * 1024
 /** No server takes more parts. */
 const MAX_PARTS = 10_000
 const SMALL_BYTES = 256 * 1024
