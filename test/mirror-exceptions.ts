@@ -18,6 +18,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
+  'runtimes/distributions.test.ts': 'the settings that distributions of Kubernetes write',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
   'runtimes/uninstall.test.ts': 'an uninstall after other programs have changed the files',
@@ -159,7 +160,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
-  'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/lane-thread.ts'],
+  'lanes/lane-connection.test.ts': [
+    'lanes/thread/connect-socket.ts',
+    'lanes/thread/lent-memory.ts',
+    'lanes/thread/thread-connections.ts',
+  ],
+  'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
     'lib/tar/inputs.ts',
