@@ -1,8 +1,8 @@
-import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
-import { BUCKET_FIELDS, parseBucketUrl } from './buckets/bucket-fields.ts'
-import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from './values/format.ts'
-import { repositoryPattern } from './values/repository-pattern.ts'
-import { parseSize, SIZE_SCHEMA } from './values/size.ts'
+import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
+import { repositoryPattern } from '../values/repository-pattern.ts'
+import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
+import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
 
 /** A bucket that is asked before upstream. */
 export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
