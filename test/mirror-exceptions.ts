@@ -49,6 +49,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/upload/uploads.test.ts': [
+    'object-store/upload/content-upload.ts',
+    'object-store/upload/fill-policy.ts',
+    'object-store/upload/job-runner.ts',
+    'object-store/upload/upload-queue.ts',
+  ],
   'object-store/reading/bucket-source.test.ts': [
     'object-store/object-store.ts',
     'object-store/reading/bucket-names.ts',
@@ -96,7 +102,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'export/readers/resolver-reader.ts',
   ],
   'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
-  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
+  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/commands/stored/ls.ts',

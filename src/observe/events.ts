@@ -152,6 +152,15 @@ export interface Events extends PeerEvents {
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** After repeated failures the bucket is not asked for a while, or is asked again. */
   'object-store.paused': { readonly bucket: string; readonly isPaused: boolean; readonly reason: string }
+  /** A content is in the bucket. `bytes`: how many were sent; none when its object was there. */
+  'object-store.uploaded': {
+    readonly bucket: string
+    readonly digest: Digest
+    readonly bytes: number
+    readonly ms: number
+  }
+  /** Uploads fail, and are tried again; without a problem they succeed again. */
+  'object-store.uploads-failing': { readonly bucket: string; readonly problem: string | undefined }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
   /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
@@ -165,6 +174,8 @@ export interface Events extends PeerEvents {
   'webhook.failed': { readonly webhook: string; readonly problem: string; readonly nextInMs: number }
   /** A file that the settings name has changed so that it cannot be used, or can be used again. Its last good content is used. */
   'file.checked': { readonly file: string; readonly problem: string | undefined }
+  /** The settings file was read again: `changed` settings are in use, and those that `needRestart` are not. */
+  'settings.reloaded': { readonly changed: readonly string[]; readonly needRestart: readonly string[] }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string

@@ -94,7 +94,7 @@ test('agent doctor reports a healthy node, and for a problem its effect and the 
 
 test('without a running agent, the checks that need none still run', async () => {
   const args = [
-    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', config],
+    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:2', '--config', config],
     ...['--root', root, '--data', join(folder, 'none')],
   ]
   const { code, out, err } = await withoutTimeouts(() => runInProcess(args))
@@ -108,7 +108,7 @@ test('an invalid configuration file is a finding, and an invalid flag is wrong u
   await writeFile(wrong, 'listne: 127.0.0.1:5050\n')
   // Without the file the doctor would check Docker Hub; this proxy keeps the test from resolving its name.
   const credentials = { HTTPS_PROXY: 'http://127.0.0.1:1' }
-  const common = ['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--root', root]
+  const common = ['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:2', '--root', root]
   const invalidFile = await withoutTimeouts(() => runInProcess([...common, '--config', wrong], credentials))
   assert.equal(invalidFile.code, 1)
   assert.match(
@@ -140,7 +140,7 @@ test('what an ordinary user may not read is reported as not checked', async (t) 
   )
   for (const path of [folder, closed, withSource]) await chmod(path, 0o755)
   const args = [
-    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:1', '--config', withSource],
+    ...['doctor', '--admin', '127.0.0.1:1', '--listen', '127.0.0.1:2', '--config', withSource],
     ...['--root', closed, '--data', join(closed, 'data/below')],
     ...['--peers-secret-file', join(closed, 'secret')],
   ]

@@ -1,0 +1,65 @@
+import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
+import { repositoryPattern } from '../values/repository-pattern.ts'
+import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
+import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
+
+/** A bucket that is asked before upstream. */
+export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
+
+const LEAST_RATE = 64 * 1024
+const MOST_RANGES = 4
+const MOST_UPLOADS = 8
+
+function countTo(most: number): Format<number> {
+  return text(
+    (given) =>
+      /^\d{1,2}$/.test(given) && Number(given) >= 1 && Number(given) <= most ? Number(given) : undefined,
+    `a number from 1 to ${most}`,
+    { type: ['integer', 'string'], minimum: 1, maximum: most },
+  )
+}
+
+const entry = record(
+  {
+    url: text(parseBucketUrl, 's3://bucket or s3://bucket/prefix'),
+    ...BUCKET_FIELDS,
+    sse: oneOf('AES256', 'aws:kms'),
+    sseKeyId: text((given) => given, 'the name of a key'),
+    layout: oneOf('distribution', 'oci-registry'),
+    fill: oneOf('all', 'pinned', 'none'),
+    fillNames: listOf(repositoryPattern),
+    fillAfterPulls: countTo(99),
+    uploadConcurrency: countTo(MOST_UPLOADS),
+    uploadRate: text(
+      (given) => {
+        const bytes = parseSize(given)
+        return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
+      },
+      'bytes per second such as 50MiB, at least 64KiB',
+      SIZE_SCHEMA,
+    ),
+    readRanges: countTo(MOST_RANGES),
+  },
+  ['url'],
+)
+
+/** The `objectStore` setting. */
+export const objectStore: Format<ObjectStoreSettings> = {
+  read: (given: GivenValue) => {
+    const { url, ...rest } = entry.read(given)
+    if (url === undefined) return refuse(given, 'has no url; expected one such as s3://bucket/prefix')
+    if (rest.sseKeyId !== undefined && rest.sse !== 'aws:kms') {
+      return refuse(given, 'has sseKeyId without sse: aws:kms, to which it belongs')
+    }
+    if (rest.layout === 'oci-registry' && (rest.fill ?? 'none') !== 'none') {
+      return refuse(given, 'has fill for the layout oci-registry, which is only read')
+    }
+    return Object.freeze({
+      ...url,
+      ...rest,
+    })
+  },
+  jsonSchema: entry.jsonSchema,
+  show: entry.show,
+}
