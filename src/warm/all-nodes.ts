@@ -12,6 +12,8 @@ export interface NodeRequest {
   readonly platforms: readonly string[]
   readonly referrers: boolean
   readonly pin: boolean
+  /** How long each image waits for a registry that does not answer. */
+  readonly waitMs: number
 }
 
 /** This node, and the others, which can be asked to warm images. The messages of their errors are for people. */
@@ -27,6 +29,7 @@ export interface AllNodesRequest {
   readonly nodes: Nodes
   readonly requests: readonly ImageRequest[]
   readonly platforms: readonly string[]
+  readonly waitMs: number
   /** Warms the images on this node. */
   readonly warmSelf: (signal: AbortSignal) => AsyncIterable<WarmLine>
   readonly signal: AbortSignal
@@ -67,7 +70,13 @@ export async function* warmAllNodes(request: AllNodesRequest): AsyncGenerator<Wa
   yield { is: 'done', images: requests.length, failed: failed.size, ...done, nodes: warmers.length, ms }
 }
 
-function nodeWarmers({ nodes, requests, platforms, warmSelf }: AllNodesRequest): readonly NodeWarmer[] {
+function nodeWarmers({
+  nodes,
+  requests,
+  platforms,
+  waitMs,
+  warmSelf,
+}: AllNodesRequest): readonly NodeWarmer[] {
   const named = withUniqueNames([nodes.self, ...nodes.others.map(({ node }) => node)])
   const localNames = new Map(requests.map(({ reference, image }) => [referenceText(reference), image]))
   const [first] = requests
@@ -76,6 +85,7 @@ function nodeWarmers({ nodes, requests, platforms, warmSelf }: AllNodesRequest):
     platforms,
     referrers: first?.referrers === true,
     pin: first?.pin === true,
+    waitMs,
   }
   return named.map((node, index) => {
     const other = nodes.others[index - 1]

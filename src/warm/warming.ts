@@ -14,7 +14,7 @@ export type { WarmEntry }
 /** Requests that wait for images at the same time. */
 const MAX_RUNS = 16
 
-export interface WarmingRequest extends NodeRequest {
+export interface WarmingRequest extends Omit<NodeRequest, 'waitMs'> {
   /** Also warm on every other node of the swarm. */
   readonly allNodes?: boolean
   /** How long each image waits for a registry that does not answer; default: not at all. */
@@ -87,7 +87,7 @@ export class Warming {
       if (nodes === undefined) yield* warmSelf(runSignal)
       else {
         const { platforms } = options
-        yield* warmAllNodes({ nodes, requests, platforms, warmSelf, signal: runSignal })
+        yield* warmAllNodes({ nodes, requests, platforms, waitMs, warmSelf, signal: runSignal })
       }
     } finally {
       this.#runs -= 1

@@ -12,7 +12,7 @@ const MAX_ERROR_CHARACTERS = 2000
 
 /** Warms the images that another agent asks for, until they are warm or the other agent leaves. */
 export async function answerWarming(
-  { platforms, referrers, pin, images: imageCount }: PeerRequest & { ask: 'warm' },
+  { platforms, referrers, pin, waitMs, images: imageCount }: PeerRequest & { ask: 'warm' },
   exchange: PeerExchange,
   warm: WarmImages,
   maxSilenceMs = MAX_SILENCE_MS,
@@ -25,7 +25,7 @@ export async function answerWarming(
     const images = await receiveImages(exchange, imageCount)
     listening = stopWhenOtherLeaves(exchange, stop, maxSilenceMs)
     let progressSentAt = Number.NEGATIVE_INFINITY
-    for await (const line of warm({ images, platforms, referrers, pin }, { signal: stop.signal })) {
+    for await (const line of warm({ images, platforms, referrers, pin, waitMs }, { signal: stop.signal })) {
       if (line.is === 'progress') {
         if (performance.now() - progressSentAt < PROGRESS_INTERVAL_MS) continue
         progressSentAt = performance.now()

@@ -59,13 +59,13 @@ async function* warmOnMember(
 
 async function* reportOf(
   member: Member,
-  { images, platforms, referrers, pin }: WarmRequest,
+  { images, ...request }: WarmRequest,
   peerClient: PeerClient,
   { signal, maxSilenceMs }: { signal: AbortSignal; maxSilenceMs: number },
 ): AsyncGenerator<WarmLine> {
   const { name } = member
-  const request = { ask: 'warm', images: images.length, platforms, referrers, pin }
-  const { answer, exchange } = await peerClient.request(member, request, { signal, ms: ANSWER_TIMEOUT_MS })
+  const message = { ask: 'warm', images: images.length, ...request }
+  const { answer, exchange } = await peerClient.request(member, message, { signal, ms: ANSWER_TIMEOUT_MS })
   const stopKeepAlives = sendKeepAlives(exchange)
   let isDone = false
   try {

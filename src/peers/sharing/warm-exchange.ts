@@ -7,6 +7,8 @@ export interface WarmRequest {
   readonly platforms: readonly string[]
   readonly referrers: boolean
   readonly pin: boolean
+  /** How long each image waits for a registry that does not answer. */
+  readonly waitMs: number
 }
 
 /** Warms images on one node, and reports in lines of which the last one is `done`. */

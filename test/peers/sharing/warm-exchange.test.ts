@@ -11,7 +11,7 @@ import { PeerRequest, parseMessage } from '../../../src/peers/wire/protocol/mess
 import type { WarmLine } from '../../../src/schemas/warm-report.ts'
 import { neverAborted, peerLab } from '../../../testkit/peer-lab.ts'
 
-const REQUEST = { images: ['up.test/app:v1'], platforms: [], referrers: false, pin: false }
+const REQUEST = { images: ['up.test/app:v1'], platforms: [], referrers: false, pin: false, waitMs: 0 }
 const ASK_MESSAGE = { ask: 'warm', images: 1, platforms: [], referrers: false, pin: false }
 const IMAGES_MESSAGE = { is: 'images', images: REQUEST.images }
 const DONE = {
@@ -121,6 +121,28 @@ describe('a request to warm images', { concurrency: true }, () => {
 })
 
 describe('a member that is asked to warm images', { concurrency: true }, () => {
+  it('waits for a registry as long as the other node asks for; earlier versions do not say it', async (t) => {
+    const asked: number[] = []
+    const warm: WarmImages = async function* ({ waitMs }) {
+      asked.push(waitMs)
+      yield DONE
+    }
+    for (const waitMs of [300_000, undefined]) {
+      const lab = await peerLab(t, {
+        onExchange: async (first, exchange) => {
+          const { waitMs: _sent, ...earlier } = first as Record<string, unknown>
+          const ask = parseMessage(PeerRequest, waitMs === undefined ? earlier : first, exchange.peerName)
+          assert.ok(ask.ask === 'warm')
+          await answerWarming(ask, exchange, warm, PATIENCE_MS)
+        },
+      })
+      const [target] = warmTargetsOf(membershipOf(lab.member), lab.client, PATIENCE_MS).others
+      const lines = target?.warm({ ...REQUEST, waitMs: waitMs ?? 0 }, { signal: neverAborted() })
+      for await (const line of lines ?? []) assert.deepEqual(line, DONE)
+    }
+    assert.deepEqual(asked, [300_000, 0])
+  })
+
   it('sends keep-alives while there is nothing to report, and stops warming when the exchange breaks', async (t) => {
     const { warm, aborted } = endlessWarming()
     const exchange = await openExchange(t, warm)

@@ -5,7 +5,7 @@ import { parseReference } from '../../../oci/names/reference.ts'
 import { parseRegistryHost } from '../../../oci/names/registry-host.ts'
 import { parsePlatform } from '../../../oci/platform.ts'
 import { Failure } from '../../../ports/failure.ts'
-import { MAX_IMAGES, WarmDone, WarmedImage, WarmProgress } from '../../../schemas/warm-report.ts'
+import { MAX_IMAGES, MAX_WAIT_MS, WarmDone, WarmedImage, WarmProgress } from '../../../schemas/warm-report.ts'
 import { type MemberId, parseMemberId } from '../../identity/member.ts'
 
 /**
@@ -97,6 +97,8 @@ export const PeerRequest = v.variant('ask', [
     platforms: v.pipe(v.array(platform), v.maxLength(32)),
     referrers: v.boolean(),
     pin: v.boolean(),
+    /** How long each image waits for a registry that does not answer; earlier versions do not send it. */
+    waitMs: v.optional(v.pipe(amount, v.maxValue(MAX_WAIT_MS)), 0),
   }),
 ])
 export type PeerRequest = v.InferOutput<typeof PeerRequest>
