@@ -20,6 +20,10 @@ export class IdleConnections {
     this.#idleMs = idleMs
   }
 
+  get size(): number {
+    return this.#count
+  }
+
   /** Removes and returns the connection of this key that was used last. */
   take(key: string): Http1Connection | undefined {
     const entry = this.#byKey.get(key)?.at(-1)
