@@ -25,6 +25,9 @@ FROM node:24-slim
 LABEL org.opencontainers.image.title="leat" \
       org.opencontainers.image.description="A node agent that serves container images from a verified local cache and fetches each digest once" \
       org.opencontainers.image.licenses="Apache-2.0"
+# The kernel lets no process end process 1 of its own container, so the agent, which ends itself when it hangs, runs below an
+# init. tini passes signals on to the agent, and ends with its exit code.
+RUN apt-get update && apt-get install --yes --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
 # A number, not a name, because Kubernetes checks runAsNonRoot by number; not 1000, which is often a person on the host.
 RUN install --directory --owner=65532 --group=65532 --mode=0750 /var/lib/leat
 WORKDIR /app
@@ -46,5 +49,5 @@ STOPSIGNAL SIGTERM
 # The slim image has no curl. The check does not see flags: set another admin address as LEAT_ADMIN.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://${process.env.LEAT_ADMIN.replace('0.0.0.0', '127.0.0.1').replace('[::]', '[::1]')}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/app/dist/main.js"]
+ENTRYPOINT ["tini", "--", "node", "/app/dist/main.js"]
 CMD ["serve"]

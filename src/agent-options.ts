@@ -5,6 +5,7 @@ import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
+import type { RedirectOptions } from './redirects/options.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { SourceOptions } from './sources/sources.ts'
 import type { UpstreamOptions } from './upstream/options/options.ts'
@@ -18,6 +19,8 @@ export interface AgentOptions {
   readonly scrubRate?: number
   /** How much the store may hold, in bytes or as a share of the filesystem; default: no limit. */
   readonly maxBytes?: DiskLimit
+  /** How much of the filesystem stays free, whoever fills it: the store then shrinks, down to what is in use; default: nothing. */
+  readonly minFree?: DiskLimit
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
   readonly listen?: ListenAddress
   /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */
@@ -42,10 +45,14 @@ export interface AgentOptions {
   readonly warm?: readonly WarmEntry[]
   /** Joins the agents that know the same secret, which are then asked before upstream; default: no peers. */
   readonly peers?: PeerOptions
+  /** How reports and peers name this node; default: the name of the machine. */
+  readonly nodeName?: string
   /** Repositories that may be pulled, such as `docker.io/library/*`; default: all. */
   readonly allow?: readonly string[]
   /** The registry of requests that name none; default docker.io. */
   readonly defaultNamespace?: string
+  /** Hosts that lead to a registry elsewhere; default: none. */
+  readonly redirects?: readonly RedirectOptions[]
   /** URLs that are told of pulls, pushes, deletions and the first use of images. */
   readonly webhooks?: readonly WebhookOptions[]
   /** How long the agent waits for sources, and how often it asks them. */

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { readArguments } from './cli/arguments.ts'
 import { CommandError, type Terminal } from './cli/context/command.ts'
-import { SettingsError } from './config/values/format.ts'
+import { SettingsError } from './config/values/settings-error.ts'
 
 /** The only file that touches the process: its arguments, streams, signals and exit code. */
 
@@ -32,16 +33,25 @@ function keepMemorySmall(): void {
   setFlagsFromString('--wasm-tiering-budget=2000000000')
 }
 
+/** The package has two names for this program, which are links to this file. */
+function programName(): string {
+  return basename(process.argv[1] ?? '') === 'leat' ? 'leat' : 'agent'
+}
+
 async function main(): Promise<0 | 1 | 2 | 130> {
   try {
     const version = readVersion()
-    const request = await readArguments(process.argv.slice(2), { version, width: width() })
+    const request = await readArguments(process.argv.slice(2), {
+      name: programName(),
+      version,
+      width: width(),
+    })
     if (request.kind === 'run') return await request.command.run(request.given, terminal(version))
     await written(process.stdout, `${request.text}\n`)
     return 0
   } catch (error) {
     const [sentence, code] = told(error)
-    await written(process.stderr, `agent: ${sentence}\n`)
+    await written(process.stderr, `${programName()}: ${sentence}\n`)
     return code
   }
 }

@@ -1,7 +1,9 @@
+import { hostname } from 'node:os'
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
+import type { History } from './observe/records/history/history.ts'
 import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
@@ -33,19 +35,39 @@ export interface ReportedParts {
   readonly sources: LocalSources
   readonly webhooks: Webhooks
   readonly savings: Savings
+  readonly history: History
+  readonly warm: NodeView['warm']
+}
+
+/** How reports and peers name this node. */
+export function nodeNameOf({ nodeName }: Pick<AgentOptions, 'nodeName'>): string {
+  return nodeName ?? hostname()
 }
 
 /** Shows the reports what they read of a node. */
 export function nodeViewOf(
   options: AgentOptions,
   state: AgentState,
-  { store, peers, upstreams, resolver, registryServer, hosted, sources, webhooks, savings }: ReportedParts,
+  {
+    store,
+    peers,
+    upstreams,
+    resolver,
+    registryServer,
+    hosted,
+    sources,
+    webhooks,
+    savings,
+    history,
+    warm,
+  }: ReportedParts,
 ): NodeView {
   const isAllowed = repositoryFilter(options.allow)
   const content = contentViewOf(store)
   return {
     ...content,
     version: options.version ?? UNKNOWN_VERSION,
+    name: nodeNameOf(options),
     startedAt: state.startedAt,
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
@@ -56,6 +78,8 @@ export function nodeViewOf(
     store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
     scrub: async () => ({ ...(await store.scrub.state()), bytesPerSecond: options.scrubRate ?? 0 }),
+    pinnedBytes: () => store.pinnedBytes(),
+    warm,
     notReadyReasons: () => {
       if (state.isStopping()) return ['The agent is shutting down.']
       return state.addresses().registry === undefined ? ['The registry listener is not up yet.'] : []
@@ -79,6 +103,7 @@ export function nodeViewOf(
     isAllowed,
     sources: () => sources.states(),
     saved: () => savings.view(),
+    history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),

@@ -1,6 +1,7 @@
 import { openAccess } from './access/open-access.ts'
 import { type AdminServer, createAdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import { CheckResolver } from './check-image/check-resolver.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
@@ -10,15 +11,18 @@ import { type ControlServer, createControlServer } from './import/control/contro
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
-import { type AgentState, nodeViewOf } from './node-view.ts'
+import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
+import { isCheckRepository } from './oci/names/check-repository.ts'
 import { repositoryFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Resolver } from './ports/resolver.ts'
+import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -74,12 +78,13 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, ...(maxBytes === undefined ? {} : { maxBytes }) })
+  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
+  const store = await openStore({ path: data, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened = options.peers && (await openPeers(options.peers, { data, version }))
+  const opened =
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -153,7 +158,8 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
-    resolver: clientResolver,
+    redirects: redirectsOf(options),
+    resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
   })
@@ -161,16 +167,27 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What did not have to come from upstream, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
-    isHosted: (repository) => hosted?.registry.isHosted(repository) === true,
+    isHosted: (repository) => isCheckRepository(repository) || hosted?.registry.isHosted(repository) === true,
     costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
   })
   cleanup.add(() => savings.close())
   await savings.open()
-  const view = nodeViewOf(options, state, { ...core, registryServer, sources, webhooks, savings })
+  const history = new History({ log: store.history, storeBytes: () => store.usage().bytes })
+  cleanup.add(() => history.close())
+  await history.open()
+  const view = nodeViewOf(options, state, {
+    ...core,
+    registryServer,
+    sources,
+    webhooks,
+    savings,
+    history,
+    warm: () => warming.progress(),
+  })
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
@@ -225,6 +242,10 @@ async function openClientResolver(
   const cacheResolver =
     sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
+}
+
+function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
+  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

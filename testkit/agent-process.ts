@@ -86,10 +86,12 @@ export class AgentProcess {
   }
 }
 
-/** Removes the settings of the shell that runs the tests from the environment of an agent. */
-export function withoutSettings(): Record<string, undefined> {
+/**
+ * Removes the settings of the shell that runs the tests from the environment of an agent, and lets it use the disk however
+ * full that is.
+ */
+export function withoutSettings(): Record<string, string | undefined> {
   const names = Object.keys(process.env).filter((name) => name.startsWith('LEAT_'))
-  return Object.fromEntries(
-    [...names, 'UPSTREAM_CREDENTIALS', 'NODE_OPTIONS'].map((name) => [name, undefined]),
-  )
+  const unset = [...names, 'UPSTREAM_CREDENTIALS', 'NODE_OPTIONS'].map((name) => [name, undefined])
+  return { ...Object.fromEntries(unset), LEAT_MIN_FREE: '0' }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
-import type { Agent } from '../src/index.ts'
+import type { Agent } from '../src/agent.ts'
 import type { Digest } from '../src/oci/digest.ts'
 import { StatusReport } from '../src/schemas/status-report.ts'
 

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 
 /** The Debian package of each program that tests use. */
 const PACKAGES: Record<string, string> = {
+  bash: 'bash',
   caddy: 'caddy',
   chromium: 'chromium',
   containerd: 'containerd',
@@ -13,7 +14,9 @@ const PACKAGES: Record<string, string> = {
   docker: 'docker.io',
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',
+  fish: 'fish',
   git: 'git',
+  groff: 'groff-base',
   ip: 'iproute2',
   nginx: 'nginx-light',
   npm: 'npm',
@@ -24,6 +27,7 @@ const PACKAGES: Record<string, string> = {
   tc: 'iproute2',
   tmux: 'tmux',
   wget: 'wget',
+  zsh: 'zsh',
 }
 
 /** Folders of daemons, which the PATH of an ordinary user does not have. */

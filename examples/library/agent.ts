@@ -7,9 +7,9 @@ import { type Agent, createAgent } from 'leat'
 export async function startAgent(registry: string, data: string): Promise<Agent> {
   const agent = createAgent({
     data,
-    listen: { host: '127.0.0.1', port: 0 },
-    maxBytes: { bytes: 1024 ** 3 },
-    upstreams: { entries: [{ namespace: registry, hosts: [registry], tls: false }] },
+    listen: '127.0.0.1:0',
+    maxBytes: '1GiB',
+    upstreams: [{ namespace: registry, host: registry, tls: false }],
   })
   await agent.start()
   return agent

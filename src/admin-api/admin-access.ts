@@ -26,6 +26,7 @@ const RIGHTS: Readonly<Record<AdminRoute['kind'], 'none' | 'read' | 'change'>> =
   metrics: 'read',
   status: 'read',
   pulls: 'read',
+  history: 'read',
   blobs: 'read',
   images: 'read',
   why: 'read',

@@ -1,5 +1,6 @@
 import type { Parsed } from '../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../schemas/content-report.ts'
+import type { HistoryReport } from '../schemas/history-report.ts'
 import type { PullsReport } from '../schemas/pull-report.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import type { WhyReport } from '../schemas/why-report.ts'
@@ -10,12 +11,13 @@ import type { ReadRoute } from './route.ts'
 export interface Reports {
   status(): Promise<StatusReport>
   pulls(): PullsReport
+  history(): HistoryReport
   blobs(): AsyncIterable<BlobReport>
   images(): AsyncIterable<ImageReport>
   /** Refused when the subject is neither an image nor a digest. */
   why(subject: string): Promise<Parsed<WhyReport>>
   /** Metrics in the Prometheus text format. */
-  metrics(): string
+  metrics(): Promise<string>
   /** Each reason is a sentence that says why the agent cannot serve. */
   ready(): {
     readonly ready: boolean
@@ -57,7 +59,7 @@ export async function answerRead(
     case 'page':
       return { status: 200, ...(await pageFile(route.path)) }
     case 'metrics':
-      return { status: 200, contentType: PROMETHEUS, body: reports.metrics() }
+      return { status: 200, contentType: PROMETHEUS, body: await reports.metrics() }
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':
@@ -66,6 +68,8 @@ export async function answerRead(
       return jsonAnswer(200, await reports.status())
     case 'pulls':
       return jsonAnswer(200, reports.pulls())
+    case 'history':
+      return jsonAnswer(200, reports.history())
     case 'blobs':
       return { status: 200, contentType: JSON_LINES, body: reports.blobs() }
     case 'images':

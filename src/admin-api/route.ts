@@ -2,7 +2,7 @@ import { isPagePath, type PagePath } from './page.ts'
 
 /** A request that changes nothing. */
 export type ReadRoute =
-  | { readonly kind: 'metrics' | 'healthz' | 'status' | 'pulls' | 'blobs' | 'images' | 'unknown' }
+  | { readonly kind: 'metrics' | 'healthz' | 'status' | 'pulls' | 'history' | 'blobs' | 'images' | 'unknown' }
   | { readonly kind: 'page'; readonly path: PagePath }
   /** With `includesWarm` the agent is ready only when all images that are to be kept warm are stored. */
   | { readonly kind: 'readyz'; readonly includesWarm: boolean }
@@ -62,6 +62,8 @@ function readRoute(path: string, query: URLSearchParams): ReadRoute {
       return { kind: 'status' }
     case '/api/v1/pulls':
       return { kind: 'pulls' }
+    case '/api/v1/history':
+      return { kind: 'history' }
     case '/api/v1/blobs':
       return { kind: 'blobs' }
     case '/api/v1/images':

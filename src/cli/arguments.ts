@@ -1,7 +1,14 @@
 import yargs, { type Argv, type Options } from 'yargs'
 import { nearest } from '../config/values/nearest.ts'
-import { COMMANDS, type CommandEntry } from './command-list.ts'
-import { type Command, CommandError, type Flag, type Invocation, usageError } from './context/command.ts'
+import { COMMANDS } from './command-list.ts'
+import {
+  type Command,
+  type CommandEntry,
+  CommandError,
+  type Flag,
+  type Invocation,
+  usageError,
+} from './context/command.ts'
 
 /**
  * The positionals of a command are known only once it is loaded, so yargs gets this placeholder. The help of all commands
@@ -14,20 +21,28 @@ export type CommandRequest =
   | { readonly kind: 'run'; readonly command: Command; readonly given: Invocation }
   | { readonly kind: 'print'; readonly text: string }
 
-/** Throws a `CommandError` for wrong usage. The help is wrapped to `width`, the width of the terminal. */
+interface Program {
+  /** The name by which the program was called; default: `agent`. */
+  readonly name?: string
+  readonly version: string
+  /** The width of the terminal, to which the help is wrapped. */
+  readonly width: number
+}
+
+/** Throws a `CommandError` for wrong usage. */
 export async function readArguments(
   argv: readonly string[],
-  { version, width }: { version: string; width: number },
+  { name = 'agent', version, width }: Program,
 ): Promise<CommandRequest> {
   let chosen: { readonly command: Command; readonly given: Invocation } | undefined
   let printed = ''
   let problem: Error | undefined
   const parser = COMMANDS.reduce(
     (parser, entry) =>
-      addCommand(parser, entry, (command, given) => {
+      addCommand(parser, entry, name, (command, given) => {
         chosen = { command, given }
       }),
-    newParser(version, width),
+    newParser(name, version, width),
   )
   try {
     await parser.parseAsync(
@@ -58,13 +73,13 @@ function withHelpFlag(argv: readonly string[]): readonly string[] {
   return COMMANDS.some(({ name }) => name === command) ? [command, '--help'] : [command]
 }
 
-function newParser(version: string, width: number): Argv {
+function newParser(name: string, version: string, width: number): Argv {
   return yargs()
-    .scriptName('agent')
+    .scriptName(name)
     .locale('en')
     .usage('$0 <command>\n\nServes container images from a verified cache on this node.')
-    .example('agent serve', 'serve images on 127.0.0.1:5050 until Ctrl-C')
-    .example('agent serve --help', 'options and examples of a command')
+    .example(`${name} serve`, 'serve images on 127.0.0.1:5050 until Ctrl-C')
+    .example(`${name} serve --help`, 'options and examples of a command')
     .version(version)
     .alias('version', 'V')
     .help()
@@ -86,12 +101,13 @@ function newParser(version: string, width: number): Argv {
 function addCommand(
   parser: Argv,
   { name, summary, load }: CommandEntry,
+  program: string,
   choose: (command: Command, given: Invocation) => void,
 ): Argv {
   return parser.command({
     command: `${name} ${POSITIONALS}`,
     describe: summary,
-    builder: async (commandParser: Argv) => describe(commandParser, name, summary, await load()),
+    builder: async (commandParser: Argv) => describe(commandParser, program, name, summary, await load()),
     handler: async (values: Record<string, unknown>) => {
       const command = await load()
       choose(command, invocation(command, values, name))
@@ -99,7 +115,7 @@ function addCommand(
   })
 }
 
-function describe(parser: Argv, name: string, summary: string, command: Command): Argv {
+function describe(parser: Argv, program: string, name: string, summary: string, command: Command): Argv {
   const positionals = command.positionals.map((positional) => {
     const text = `<${positional.name}>${positional.isMany === true ? '...' : ''}`
     return positional.isOptional === true ? `[${text}]` : text
@@ -109,7 +125,10 @@ function describe(parser: Argv, name: string, summary: string, command: Command)
     .hide('positionals')
     .options(Object.fromEntries(command.flags.map((flag) => [flag.name, option(flag)])))
     .epilogue(command.positionals.map((positional) => `<${positional.name}>: ${positional.help}`).join('\n'))
-  return command.examples.reduce((all, { line, what }) => all.example(line, what), described)
+  return command.examples.reduce(
+    (all, { line, what }) => all.example(line.replaceAll(/\bagent(?= [a-z])/g, program), what),
+    described,
+  )
 }
 
 function option({ kind, help, defaultText }: Flag): Options {

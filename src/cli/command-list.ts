@@ -1,11 +1,4 @@
-import type { Command } from './context/command.ts'
-
-export interface CommandEntry {
-  readonly name: string
-  readonly summary: string
-  /** Loads the command and its dependencies; only the command that runs is loaded. */
-  readonly load: () => Promise<Command>
-}
+import type { CommandEntry } from './context/command.ts'
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
@@ -75,13 +68,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'config',
-    summary: 'turn the settings of other tools into a configuration file',
+    summary: 'check or show the settings, or take over those of other tools',
     load: async () => (await import('./commands/config.ts')).config,
   },
   {
     name: 'runtime',
     summary: 'configure containerd, CRI-O, podman or Docker to use the agent',
     load: async () => (await import('./commands/runtime.ts')).runtime,
+  },
+  {
+    name: 'completion',
+    summary: 'print the completion script of a shell',
+    load: async () => (await import('./commands/completion.ts')).completionOf(COMMANDS),
   },
   {
     name: 'dht',

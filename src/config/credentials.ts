@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
-import { SettingsError } from './values/format.ts'
 import { Secret } from './values/secret.ts'
+import { SettingsError } from './values/settings-error.ts'
 import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './values/upstream.ts'
 
 export const CREDENTIALS_VARIABLE = 'UPSTREAM_CREDENTIALS'

@@ -62,4 +62,5 @@ export const retention: Format<readonly RetentionSettings[]> = {
     return listOf({ ...rule, read: readRule }).read(given)
   },
   jsonSchema: { type: 'array', items: rule.jsonSchema },
+  show: listOf(rule).show,
 }

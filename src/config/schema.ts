@@ -4,6 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
 import {
   ADDRESS_SCHEMA,
@@ -15,7 +16,7 @@ import {
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
-import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseSize, SIZE_SCHEMA } from './values/size.ts'
+import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseFreeSpace, parseSize, SIZE_SCHEMA } from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
 import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
@@ -141,6 +142,18 @@ export const SETTINGS = Object.freeze({
     defaultText: '80%',
     help: 'maximum size of the store, as a size or a share of its filesystem',
     example: '50GiB',
+  }),
+  minFree: setting<DiskLimit>({
+    flag: 'min-free',
+    format: text(
+      parseFreeSpace,
+      'a size such as 20GiB, a share of the filesystem such as 10%, or 0 for nothing',
+      DISK_LIMIT_SCHEMA,
+    ),
+    defaultValue: Object.freeze({ percent: 10, atMostBytes: 20 * 1024 ** 3 }),
+    defaultText: '10%, at most 20GiB',
+    help: 'how much of the filesystem stays free, whoever fills it; the store then shrinks, down to what is in use',
+    example: '20%',
   }),
   scrubRate: setting({
     flag: 'scrub-rate',
@@ -289,6 +302,14 @@ export const SETTINGS = Object.freeze({
     help: 'host under which peers reach this agent; in Kubernetes the IP of the pod or the node',
     example: '10.0.0.7',
   }),
+  nodeName: setting<string | undefined>({
+    flag: 'node-name',
+    format: matching(/^[\w.:-]{1,253}$/, 'up to 253 letters, digits and . _ : -'),
+    defaultValue: undefined,
+    defaultText: 'name of the machine',
+    help: 'how reports, the page and peers name this node',
+    example: 'worker-7',
+  }),
   zone: setting<string | undefined>({
     flag: 'zone',
     format: matching(/^[\w.:/-]{1,63}$/, 'up to 63 letters, digits and . _ : / -'),
@@ -362,6 +383,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images that the agent stores before they are pulled',
     example: '[docker.io/library/alpine:3]',
+  }),
+  redirects: setting<readonly RedirectSettings[]>({
+    flag: undefined,
+    format: redirects,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'hosts that lead to a registry elsewhere, by redirects or from the cache',
+    example: '[{ host: images.example.dev, to: https://us-docker.pkg.dev/v2/project/repo/ }]',
   }),
   webhooks: setting<readonly WebhookSettings[]>({
     flag: undefined,

@@ -1,5 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
-import { type GivenEntry, type GivenValue, quote, SettingsError } from './values/format.ts'
+import { type GivenEntry, type GivenValue, quote } from './values/format.ts'
+import { readAll, SettingsError } from './values/settings-error.ts'
 
 /** Messages of these errors quote the file, and so perhaps a password that begins with a reserved character of YAML. */
 const QUOTING_ERRORS = new Set([
@@ -24,12 +25,15 @@ export function readYaml(source: string, file: string): ReadonlyMap<string, Give
   })
   const locationAt = (offset: number): string => `${file}:${lines.linePos(offset).line}`
 
-  const fault = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])[0]
-  if (fault !== undefined) {
-    throw new SettingsError(
-      `${locationAt(fault.pos[0])}: ${explain(fault.code, fault.message, source, fault.pos[0])}`,
-    )
-  }
+  const faults = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])
+  // Behind a mistake of syntax the parser finds others that are only its consequences.
+  const syntax = faults.find(({ code }) => code !== 'DUPLICATE_KEY')
+  const told = syntax === undefined ? faults : faults.slice(0, faults.indexOf(syntax) + 1)
+  readAll(
+    told.map(({ code, message, pos: [offset] }) => () => {
+      throw new SettingsError(`${locationAt(offset)}: ${explain(code, message, source, offset)}`)
+    }),
+  )
 
   const given = (node: ParsedNode | null, name: string, keyOffset: number): GivenValue => {
     const offset = node?.range[0] ?? keyOffset

@@ -3,6 +3,7 @@ import { type AgentAnswer, judgeAgent, queryAgent } from './checks/agent.ts'
 import { judgeClock } from './checks/clock.ts'
 import { dataFolder, inspectFolder, judgeData } from './checks/data.ts'
 import { checkImports } from './checks/imports.ts'
+import { checkKubelet } from './checks/kubelet/kubelet.ts'
 import { checkPeers } from './checks/peers.ts'
 import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
 import { checkRuntimes } from './checks/runtimes.ts'
@@ -50,7 +51,10 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
       name: 'data',
       run: async () => {
         const path = dataFolder(await agent(), settings)
-        return judgeData(await inspectFolder(path), { ...settings, path, agent: await agent() })
+        const folder = await inspectFolder(path)
+        const findings = judgeData(folder, { ...settings, path, agent: await agent() })
+        if (folder.kind !== 'folder') return findings
+        return [...findings, ...(await checkKubelet(path, settings, folder.space.total))]
       },
     },
     {

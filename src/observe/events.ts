@@ -84,6 +84,13 @@ export interface Events extends PeerEvents {
     /** As in `ManifestEvent`. */
     readonly client: string | undefined
   }
+  /** A client of a redirected host was sent on. `target`: `upstream`, or the bucket as the settings name it. */
+  'redirect.answered': {
+    readonly host: string
+    readonly target: string
+    readonly kind: 'manifest' | 'blob' | 'referrers' | 'tags'
+    readonly repository: Repository
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'
@@ -180,6 +187,8 @@ export interface Events extends PeerEvents {
     readonly how: 'repaired' | 'rebuilt'
     readonly reason: string
   }
+  /** The journal of what is hosted could not be written; it is tried again within a minute. */
+  'store.journalFailed': { readonly path: string; readonly why: string }
   'store.committed': { readonly digest: Digest; readonly size: number }
   /** A blob left the store: to make room, because of `agent gc`, or because of `agent rm`. */
   'store.evicted': {

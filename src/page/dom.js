@@ -110,6 +110,7 @@ export function createRow(header, classNames) {
   const cells = classNames.map((className) => createElement('td', className))
   return {
     element: createElement('tr', '', headerCell, ...cells),
+    cells,
     /** @param {readonly string[]} texts */
     setTexts(texts) {
       for (const [i, cell] of cells.entries()) setText(cell, texts[i] ?? '')

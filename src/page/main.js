@@ -1,8 +1,10 @@
+import { plain } from '../observe/text.js'
 import { announce } from './announcements.js'
 import { fetchJson, LoginNeeded } from './api.js'
 import { byId, setText } from './dom.js'
 import { pollWhileVisible } from './polling.js'
 import { showFlights } from './sections/flights.js'
+import { showHistory } from './sections/history.js'
 import { showImages } from './sections/images.js'
 import { showOverview } from './sections/overview.js'
 import { showPeers } from './sections/peers.js'
@@ -15,6 +17,7 @@ import { hideWhy, showWhy } from './sections/why.js'
 /** @typedef {import('../schemas/pull-report.ts').PullsReport} PullsReport */
 
 const state = byId('state')
+const nodeName = byId('node-name')
 const search = byId('search')
 const subject = /** @type {HTMLInputElement} */ (byId('subject'))
 
@@ -27,6 +30,7 @@ pollWhileVisible(
   async ({ signal }) => {
     const status = /** @type {StatusReport} */ (await fetchJson('api/v1/status', { signal }))
     showReadiness(status)
+    showName(status.name)
     showOverview(status)
     showFlights(status.flights)
     showSources(status.sources)
@@ -39,6 +43,7 @@ pollWhileVisible(
       pullsVersion = version
     }
     showPulls(pulls.pulls)
+    await showHistory({ signal })
     const { blobs, bytes } = status.store
     showImages(`${version} ${blobs} ${bytes}`, { signal }).catch(() => {})
   },
@@ -50,6 +55,13 @@ pollWhileVisible(
       'bad',
     ),
 )
+
+/** @param {string} name */
+function showName(name) {
+  setText(nodeName, name)
+  const title = `${plain(name)} – Leat`
+  if (document.title !== title) document.title = title
+}
 
 /** @param {StatusReport} status */
 function showReadiness({ ready, reasons }) {

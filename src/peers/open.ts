@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { RateLimiter } from '../lib/async/rate-limiter.ts'
 import { issueCredentials } from './identity/certificate.ts'
 import { loadIdentity } from './identity/identity.ts'
@@ -26,7 +25,7 @@ const LINGER_MS = 5000
 /** Opens the peer network of an agent whose data folder is `data`. Other members see this node only once it has joined. */
 export async function openPeers(
   options: PeerOptions,
-  { data, version }: { data: string; version: string },
+  { data, version, name }: { data: string; version: string; name: string },
 ): Promise<OpenPeers> {
   const { secrets, warning } = await readSecretFile(options.secretFile)
   const identity = await loadIdentity(data)
@@ -48,7 +47,7 @@ export async function openPeers(
         identity,
         self: {
           incarnation: Date.now(),
-          name: hostname(),
+          name,
           host: options.advertise ?? guessHost(host),
           port,
           fingerprint: credentials.fingerprint,

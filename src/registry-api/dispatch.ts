@@ -1,26 +1,24 @@
-import { type Parsed, parsed } from '../lib/parsed.ts'
+import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import type { OciErrorCode } from '../oci/errors.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { parseRequestedName } from '../oci/names/requested-name.ts'
 import type { AccessControl } from '../ports/access.ts'
+import type { RedirectedHost, Redirects } from '../ports/redirects/redirected-host.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import { isAdmitted } from './admission.ts'
 import type { BodyResources } from './answer/body.ts'
-import { etagOf } from './answer/content-headers.ts'
-import { ifMatchHolds, respondUnmatchedManifest } from './answer/preconditions.ts'
 import { type RequestedKind, respondError, respondFailure, respondJson } from './answer/respond.ts'
-import { respondBlob } from './endpoints/blobs.ts'
 import { respondCatalog } from './endpoints/catalog.ts'
-import { respondManifest } from './endpoints/manifests.ts'
 import type { PushResources } from './endpoints/push/push-context.ts'
 import { type PushQuery, parsePushQuery } from './endpoints/push/push-query.ts'
 import { parseQuery, type Query } from './endpoints/query.ts'
-import { respondReferrers } from './endpoints/referrers.ts'
-import { respondTags } from './endpoints/tags.ts'
 import type { HttpExchange } from './exchange/http-exchange.ts'
 import { respondPush } from './push.ts'
-import { isPushRoute, type NamedRoute, type PushRoute, parseRoute, parseTarget, type Route } from './route.ts'
+import { referenceOf, respondRead } from './read.ts'
+import { respondHealth, respondRedirected, respondWebPage } from './redirected.ts'
+import { isHealthPath, parseRedirectedRoute, type ServedRoute } from './redirected-route.ts'
+import { isPushRoute, isRead, type NamedRoute, type PushRoute, parseRoute, parseTarget } from './route.ts'
 import { wishesOf } from './wishes.ts'
 
 /** What endpoints need to answer requests. */
@@ -36,6 +34,8 @@ export interface DispatchContext {
   readonly hostedNames: HostedNames | undefined
   /** Without it every client may do everything. */
   readonly access: AccessControl | undefined
+  /** The hosts that lead to a registry elsewhere; without it there are none. */
+  readonly redirects: Redirects | undefined
 }
 
 interface RequestTarget {
@@ -43,11 +43,15 @@ interface RequestTarget {
   readonly query: Query
   /** The query as the client has sent it. */
   readonly queryText: string
+  /** The redirected host to which the client has sent the request. */
+  readonly redirected: RedirectedHost | undefined
 }
 
-const REQUESTED_KINDS: Readonly<Record<Route['kind'], RequestedKind>> = {
+const REQUESTED_KINDS: Readonly<Record<ServedRoute['kind'], RequestedKind>> = {
   base: 'repository',
   catalog: 'repository',
+  page: 'repository',
+  health: 'repository',
   manifest: 'manifest',
   tagged: 'manifest',
   blob: 'blob',
@@ -71,20 +75,33 @@ const EMPTY_OBJECT = Buffer.from('{}')
 /** Answers a request by the endpoint of its path. Never throws. */
 export async function dispatch(exchange: HttpExchange, context: DispatchContext): Promise<void> {
   const { path, query: queryText } = parseTarget(exchange.target)
-  const route = parseRoute(exchange.method, path)
+  const query = parseQuery(queryText)
+  const redirected = context.redirects?.find({ host: exchange.host, ns: query.ns })
+  const route = routeOf(exchange.method, path, redirected, context)
   exchange.facts.route = routeLabel(route)
-  const mayReceive = isPushRoute(route)
+  const mayReceive = 'name' in route && isPushRoute(route)
   if (!mayReceive) exchange.dropBody()
   try {
-    await respond(exchange, route, { path, queryText, query: parseQuery(queryText) }, context)
+    await respond(exchange, route, { path, queryText, query, redirected }, context)
   } catch (error) {
     respondFailureOrEvict(exchange, error, REQUESTED_KINDS[route.kind])
   }
   if (mayReceive) exchange.dropBody()
 }
 
+function routeOf(
+  method: string,
+  path: string,
+  redirected: RedirectedHost | undefined,
+  { redirects }: DispatchContext,
+): ServedRoute {
+  if (redirected !== undefined) return parseRedirectedRoute(method, path)
+  const isHealth = redirects !== undefined && isRead(method) && isHealthPath(path)
+  return isHealth ? { kind: 'health' } : parseRoute(method, path)
+}
+
 /** The route as a label of metrics: a manifest is the same by tag and by digest. */
-function routeLabel({ kind }: Route): string {
+function routeLabel({ kind }: ServedRoute): string {
   if (kind === 'tagged') return 'manifest'
   return kind === 'push-tag' ? 'push-manifest' : kind
 }
@@ -101,11 +118,12 @@ function respondFailureOrEvict(...args: Parameters<typeof respondFailure>): void
 
 async function respond(
   exchange: HttpExchange,
-  route: Route,
+  route: ServedRoute,
   target: RequestTarget,
   context: DispatchContext,
 ): Promise<void> {
   if ('name' in route) return respondNamed(exchange, route, target, context)
+  if (route.kind === 'health') return respondHealth(exchange)
   const { access } = context
   if (access !== undefined && !(await isAdmitted(exchange, access, wishesOf(route.kind)))) return
   switch (route.kind) {
@@ -118,6 +136,8 @@ async function respond(
       return respondJson(exchange, {}, EMPTY_OBJECT)
     case 'catalog':
       return respondCatalog(exchange, target, context)
+    case 'page':
+      if (target.redirected !== undefined) respondWebPage(exchange, target.redirected)
   }
 }
 
@@ -128,7 +148,11 @@ async function respondNamed(
   context: DispatchContext,
 ): Promise<void> {
   const { access } = context
-  const named = repositoryOf(exchange, route.name, target.query, context)
+  const { redirected } = target
+  const named =
+    redirected === undefined
+      ? repositoryOf(exchange, route.name, target.query, context)
+      : repositoryBehind(redirected, route.name)
   const pushQuery = isPushRoute(route) ? parsePushQuery(target.queryText) : undefined
   const from =
     route.kind === 'begin-upload' && pushQuery?.ok
@@ -141,7 +165,7 @@ async function respondNamed(
   if (!named.ok) return respondError(exchange, { status: 400, code: 'NAME_INVALID', message: named.problem })
   const repository = named.value
   exchange.facts.repository = repository
-  if (target.query.ns) exchange.namespace = target.query.ns
+  if (target.query.ns && redirected === undefined) exchange.namespace = target.query.ns
   if (!context.isAllowed(repository)) {
     const message = "this agent's allow list does not include the repository"
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
@@ -155,40 +179,16 @@ async function respondNamed(
     const pushTarget = { repository, name: route.name, ns: target.query.ns, query: query.value, from }
     return respondPush(exchange, route, pushTarget, push)
   }
-  return respondRead(exchange, route, repository, target, context)
+  exchange.facts.reference = referenceOf(route)
+  return redirected === undefined
+    ? respondRead(exchange, route, repository, target, context)
+    : respondRedirected(exchange, redirected, route, repository, target, context)
 }
 
-async function respondRead(
-  exchange: HttpExchange,
-  route: Exclude<NamedRoute, PushRoute>,
-  repository: Repository,
-  target: RequestTarget,
-  context: DispatchContext,
-): Promise<void> {
-  const { resolver, bodies, lists } = context
-  const { facts } = exchange
-  switch (route.kind) {
-    case 'manifest':
-      facts.reference = route.digest
-      if (!ifMatchHolds(exchange.headers['if-match'], etagOf(route.digest)))
-        return respondUnmatchedManifest(exchange, repository, route.digest, resolver)
-      return respondManifest(
-        exchange,
-        await resolver.manifestByDigest(repository, route.digest, exchange),
-        bodies,
-      )
-    case 'tagged':
-      facts.reference = route.tag
-      return respondManifest(exchange, await resolver.manifestByTag(repository, route.tag, exchange), bodies)
-    case 'blob':
-      facts.reference = route.digest
-      return respondBlob(exchange, repository, route.digest, { resolver, ...bodies })
-    case 'tags':
-      return respondTags(exchange, repository, { ...target, name: route.name }, context)
-    case 'referrers':
-      facts.reference = route.digest
-      return respondReferrers(exchange, repository, route.digest, { ...target, resolver, lists })
-  }
+/** The repository that a name on a redirected host means. */
+function repositoryBehind(host: RedirectedHost, name: string): Parsed<Repository> {
+  const repository = host.repositoryOf(name)
+  return repository === undefined ? refused('this is not a repository name') : parsed(repository)
 }
 
 /** The repository that a name in a path, or in the query of a mount, means. */

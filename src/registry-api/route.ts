@@ -151,16 +151,20 @@ function digestRoute(kind: DigestKind, name: string, text: string): Route {
   return { kind, name, digest }
 }
 
-function isRead(method: string): boolean {
+export function isRead(method: string): boolean {
   return method === 'GET' || method === 'HEAD'
 }
 
-function wrongMethod(allow: string): RefusedRoute {
+export function wrongMethod(allow: string): RefusedRoute {
   const message = `this path of the registry API has only the methods ${allow}`
   return { kind: 'refused', status: 405, code: 'UNSUPPORTED', message, allow }
 }
 
-function refusedRoute(status: RefusedRoute['status'], code: OciErrorCode, message: string): RefusedRoute {
+export function refusedRoute(
+  status: RefusedRoute['status'],
+  code: OciErrorCode,
+  message: string,
+): RefusedRoute {
   return { kind: 'refused', status, code, message }
 }
 

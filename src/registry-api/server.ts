@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
 import { publish } from '../observe/events.ts'
+import { isCheckRepository } from '../oci/names/check-repository.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { AccessControl } from '../ports/access.ts'
 import type { HostedRegistry } from '../ports/hosted.ts'
+import type { Redirects } from '../ports/redirects/redirected-host.ts'
 import type { Resolver } from '../ports/resolver.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import { BufferPool } from './answer/buffer-pool.ts'
@@ -37,6 +39,8 @@ export interface RegistryServerOptions {
   readonly hostedNames?: HostedNames | undefined
   /** Decides who may do what; without it every client may do everything. */
   readonly access?: AccessControl | undefined
+  /** The hosts that lead to a registry elsewhere; without it there are none. */
+  readonly redirects?: Redirects | undefined
   readonly limits?: Partial<Limits> | undefined
   /** Decides which clients are local; by default those that connect over the loopback. */
   readonly clientOf?: ((remoteAddress: string | undefined) => Client) | undefined
@@ -64,12 +68,11 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
   return new HttpRegistryServer(options)
 }
 
-/** What is hosted is named by settings of its own, so `allow` does not limit it. */
+/** What is hosted is named by settings of its own, so `allow` does not limit it, nor does it limit the check image. */
 function allowedBy({ allow, hosted }: RegistryServerOptions): (repository: Repository) => boolean {
   const isAllowed = repositoryFilter(allow)
-  return hosted === undefined
-    ? isAllowed
-    : (repository) => hosted.isHosted(repository) || isAllowed(repository)
+  return (repository) =>
+    isAllowed(repository) || hosted?.isHosted(repository) === true || isCheckRepository(repository)
 }
 
 /** How long `drain` waits, after the last answer, for connections to send their last bytes and close. */
@@ -115,6 +118,7 @@ class HttpRegistryServer implements RegistryServer {
       },
       hostedNames: options.hostedNames,
       access: options.access,
+      redirects: options.redirects,
     }
     this.#connections = new Connections(connectionLimits(limits), {
       clientOf: options.clientOf ?? clientOf,

@@ -1,5 +1,26 @@
 import * as v from 'valibot'
-import { bytesBySource, time } from './units.ts'
+import { bytes, bytesBySource, count, span, time } from './units.ts'
+
+/** One request of a pull. Identical requests within a second are one part. */
+const PullPartReport = v.object({
+  /** The requested tag or digest. */
+  reference: v.string(),
+  /** Such as `manifest` and `blob`. */
+  route: v.string(),
+  method: v.string(),
+  code: count,
+  startedAt: time,
+  /** From the first byte of the request to the last one of the answer. */
+  ms: span,
+  times: count,
+  bytes,
+  /** Where the body came from; null for an answer without content. */
+  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
+  /** The hosts and peers that brought the bytes while the request was under way, at most 5. */
+  from: v.array(v.string()),
+  error: v.nullable(v.string()),
+})
+export type PullPartReport = v.InferOutput<typeof PullPartReport>
 
 const PullReport = v.object({
   repository: v.string(),
@@ -10,7 +31,11 @@ const PullReport = v.object({
   requests: v.number(),
   /** Requests that got an error, or whose response was cut off. */
   failed: v.number(),
+  /** Why the last of them failed. */
+  failure: v.nullable(v.string()),
   bytes: bytesBySource,
+  /** The last requests, at most 60, by their beginning. */
+  parts: v.array(PullPartReport),
 })
 export type PullReport = v.InferOutput<typeof PullReport>
 

@@ -57,6 +57,8 @@ const WebhookReport = v.object({
  */
 export const StatusReport = v.object({
   version: v.string(),
+  /** The name of the node, by `nodeName` or else of the machine. */
+  name: v.string(),
   startedAt: time,
   /** `registry` is null until the registry API listens. */
   addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
@@ -83,6 +85,8 @@ export const StatusReport = v.object({
   }),
   flights: v.array(FlightReport),
   requests: v.number(),
+  /** When a client last asked for a manifest or a blob; null while none has since the start. */
+  lastPullAt: v.nullable(time),
   served: bytesBySource,
   /** What clients of the registry API use of the limited resources now. */
   clients: v.object({

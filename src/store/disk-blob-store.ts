@@ -7,6 +7,7 @@ import { Failure } from '../ports/failure.ts'
 import type { StoredUpload } from '../ports/hosted/hosted-store.ts'
 import type { Want } from '../ports/source.ts'
 import { BlobRemoval } from './blob-removal.ts'
+import { InlineContent } from './files/inline-content.ts'
 import { diskFailure, ignore } from './files/layout.ts'
 import { OpenBlobs } from './files/open-blobs.ts'
 import { StoredContent } from './files/stored-content.ts'
@@ -205,12 +206,28 @@ export class DiskBlobStore implements BlobStore, ContentReceiver {
   }
 
   async #open(entry: BlobEntry, onClosed: () => void): Promise<Content | undefined> {
+    if (!entry.isInline) return this.#openFile(entry, onClosed)
+    const { digest, size } = entry
+    const { index } = this.#parts
+    const bytes = await index.bytes(digest)
+    if (bytes?.length === size) return new InlineContent(entry, bytes, onClosed)
+    // The blob may have been dropped or stored as a file meanwhile.
+    const now = await index.get(digest)
+    if (now === undefined) return undefined
+    if (!now.isInline) return this.#openFile(now, onClosed)
+    await this.#removal.dropCorrupt(digest, `${bytes?.length ?? 0} bytes instead of ${size}`)
+    return undefined
+  }
+
+  async #openFile(entry: BlobEntry, onClosed: () => void): Promise<Content | undefined> {
     const { digest, size } = entry
     const { blobFiles, index } = this.#parts
     let file = await blobFiles.open(digest)
     if (file === undefined) {
       // The blob may have been dropped meanwhile, and may even be stored again.
-      if ((await index.get(digest)) === undefined) return undefined
+      const now = await index.get(digest)
+      if (now === undefined) return undefined
+      if (now.isInline) return this.#open(now, onClosed)
       file = await blobFiles.open(digest)
     }
     if (file === undefined) {

@@ -3,26 +3,26 @@ import { LanePool } from '../lanes/lane-pool.ts'
 import { SharedMemory } from '../lanes/shared-memory.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { publish } from '../observe/events.ts'
-import type { Digest } from '../oci/digest.ts'
 import { repositoryFromKey } from '../oci/names/repository.ts'
-import { adopt, type ReconcileResult, reconcile } from './care/recover.ts'
+import { JournalCare } from './care/journal-care.ts'
+import { adopt } from './care/recover.ts'
 import { Scrub } from './care/scrub.ts'
-import type { Database } from './database/database.ts'
-import { isDamage, openDatabase, rebuildDatabase, repairDatabase } from './database/open-database.ts'
 import { DiskBlobStore } from './disk-blob-store.ts'
 import { BlobFiles } from './files/blob-files.ts'
-import { diskFailure, type Layout, prepareLayout } from './files/layout.ts'
+import { diskFailure, prepareLayout } from './files/layout.ts'
 import { Partials } from './files/partials.ts'
 import { Quarantine } from './files/quarantine.ts'
 import { DiskUploads } from './hosted/disk-uploads.ts'
 import { DiskHostedStore } from './hosted/hosted-store.ts'
 import { allTags } from './index/all-tags.ts'
-import { BlobIndex } from './index/blob-index.ts'
 import { LevelCatalog } from './index/catalog.ts'
 import { FirstUse } from './index/first-use.ts'
 import { LevelHostedCatalog } from './index/hosted/hosted-catalog.ts'
 import { LastUse } from './index/last-use.ts'
-import { IndexSavingsLedger } from './index/savings-ledger.ts'
+import { IndexHistoryLog } from './index/statistics/history-log.ts'
+import { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
+import { HostedJournal } from './journal/journal.ts'
+import { openIndex, tellLost } from './open-index.ts'
 import { DiskBudget } from './space/disk-budget.ts'
 import { Eviction } from './space/evict.ts'
 import { measureDisk } from './space/measure.ts'
@@ -36,7 +36,9 @@ export interface StoreOptions {
   /** The memory for all incoming contents together. */
   readonly memoryBytes?: number
   /** How much the store may hold; without a limit nothing is evicted. */
-  readonly maxBytes?: DiskLimit
+  readonly maxBytes?: DiskLimit | undefined
+  /** How much of the filesystem stays free; the store shrinks where other programs fill it. Default: nothing. */
+  readonly minFree?: DiskLimit | undefined
 }
 
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -50,15 +52,18 @@ export async function openStore({
   writers = Math.min(2, availableParallelism()),
   memoryBytes = MEMORY_BYTES,
   maxBytes,
+  minFree,
 }: StoreOptions): Promise<Store> {
   const started = performance.now()
   const layout = await prepareLayout(path).catch((cause: unknown) => {
     throw diskFailure(`cannot keep data in ${path}`, cause)
   })
-  const { database, index, reconciled } = await openIndex(layout)
+  const journal = new HostedJournal(layout.hosted)
+  const { database, index, reconciled, isMended } = await openIndex(layout, journal)
   const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
+    minFree,
     store: {
       storedBytes: () => index.usage.bytes,
       unevictableBytes: () => eviction.unevictableBytes(),
@@ -87,6 +92,7 @@ export async function openStore({
     parts,
     (digest) => blobs.claim(digest),
   )
+  const journalCare = new JournalCare({ database, journal, index, catalog: hosted.catalog })
   const firstUse = new FirstUse(database)
   blobs.onDropped((digest) => void firstUse.forget(digest).catch(() => {}))
   const scrub = new Scrub(database, {
@@ -99,6 +105,7 @@ export async function openStore({
   let closing: Promise<void> | undefined
 
   try {
+    await journalCare.open({ isMended })
     await parts.blobFiles.sweepDrafts()
     const partials = await parts.partials.sweep(
       async (digest) => (await index.get(digest)) !== undefined,
@@ -125,6 +132,7 @@ export async function openStore({
     let adopted = 0
     for (const digest of reconciled.unknownFiles) {
       if (await adopt(digest, parts, { signal: stopping.signal })) adopted += 1
+      else if ((await index.get(digest)) === undefined) await tellLost(index, digest)
     }
     const { dropped } = reconciled
     const ms = Math.round(performance.now() - started)
@@ -143,6 +151,7 @@ export async function openStore({
     await parts.lanes.stop()
     // A full disk takes no more writes: then the order of eviction follows from earlier uses.
     await lastUse.stop().catch(() => {})
+    await journalCare.close().catch(() => {})
     await database.close()
   }
 
@@ -155,6 +164,7 @@ export async function openStore({
     recovered,
     usage: () => index.usage,
     hostedUsage: () => index.links.usage,
+    pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
@@ -176,6 +186,7 @@ export async function openStore({
     repositoriesOf: async (digest) =>
       (await index.repositoriesOf(digest)).flatMap((key) => repositoryFromKey(key) ?? []),
     savings: new IndexSavingsLedger(database),
+    history: new IndexHistoryLog(database),
     markUsed: (digest) => firstUse.mark(digest),
     references: (manifest) => index.references(manifest),
     referrersOf: (subject) => index.referrersOf(subject),
@@ -183,39 +194,6 @@ export async function openStore({
       closing ??= close()
       return closing
     },
-  }
-}
-
-/** Opens the index and makes it agree with the files. Damage may show only when the index is read: then it is mended. */
-async function openIndex(
-  layout: Layout,
-): Promise<{ database: Database; index: BlobIndex; reconciled: ReconcileResult }> {
-  const blobFiles = new BlobFiles(layout)
-  let database = await openDatabase(layout)
-  for (const mend of [repairDatabase, rebuildDatabase, undefined]) {
-    const index = new BlobIndex(database)
-    try {
-      const reconciled = await reconcile(index, blobFiles)
-      await loadLinks(index)
-      return { database, index, reconciled }
-    } catch (error) {
-      await database.close()
-      if (mend === undefined || !isDamage(error)) throw diskFailure(`cannot read ${layout.index}`, error)
-      database = await mend(layout, error)
-    }
-  }
-  throw new Error('the last pass of the loop returns or throws')
-}
-
-/** Counts the links, and tells which hosted contents are not stored any more. */
-async function loadLinks(index: BlobIndex): Promise<void> {
-  const lost: Digest[] = []
-  await index.links.load(
-    async (digests) => (await index.getMany(digests)).map((entry) => entry?.size),
-    (digest) => lost.push(digest),
-  )
-  for (const digest of lost) {
-    publish('hosted.lost', { digest, repositories: await index.links.repositoriesOf(digest) })
   }
 }
 

@@ -8,7 +8,8 @@ import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
 import type { ListedTag } from './index/all-tags.ts'
 import type { Pin } from './index/pins.ts'
-import type { IndexSavingsLedger } from './index/savings-ledger.ts'
+import type { IndexHistoryLog } from './index/statistics/history-log.ts'
+import type { IndexSavingsLedger } from './index/statistics/savings-ledger.ts'
 import type { Freed } from './space/budget-types.ts'
 
 /** The verified content of this node, with its index. `openStore` makes it. */
@@ -29,6 +30,8 @@ export interface Store {
   usage(): { readonly bytes: number; readonly blobs: number }
   /** How much of that belongs to hosted repositories. */
   hostedUsage(): { readonly bytes: number; readonly blobs: number }
+  /** Stored bytes that pins protect from eviction, without what hosted repositories need. */
+  pinnedBytes(): Promise<number>
   /** Gives the high mark, undefined without a limit, and how much was evicted since the start. */
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
   /** Opens a blob for reading without marking it as used. */
@@ -68,6 +71,8 @@ export interface Store {
   repositoriesOf(digest: Digest): Promise<readonly Repository[]>
   /** How many bytes did not have to come from upstream, by day and image. */
   readonly savings: Pick<IndexSavingsLedger, 'add' | 'entries'>
+  /** What this node has done in the last day. */
+  readonly history: Pick<IndexHistoryLog, 'write' | 'entries'>
   /** Notes that a client has used a manifest. False: one has used it before, since it was stored. */
   markUsed(digest: Digest): Promise<boolean>
   /** All digests that a stored manifest references. */

@@ -87,6 +87,12 @@ export class Warming {
     return reasons.filter((reason) => reason !== undefined)
   }
 
+  /** How many of the images that should be kept warm are completely stored, and how many are not. */
+  async progress(): Promise<{ readonly stored: number; readonly missing: number }> {
+    const missing = (await this.lacking()).length
+    return { stored: this.#keepers.length - missing, missing }
+  }
+
   /** Resolves when the target is no longer used. It does not wait for flights. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is shutting down'))

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { publish, subscribe } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
+import { isCheckRepository } from '../oci/names/check-repository.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { Proxies } from '../upstream/options/options.ts'
@@ -58,6 +59,7 @@ export class Webhooks {
     if (this.#webhooks.length === 0) return
     this.#subscriptions = [
       subscribe('manifest.pulled', (event) => {
+        if (isCheckRepository(event.repository)) return
         this.#tell(pullOf(event, 'pull'))
         const firstUse = pullOf(event, 'first-use')
         // What cannot be noted, as on a full disk, is not told either.

@@ -64,6 +64,7 @@ function workingReports(): Reports {
     metrics: () => fixture.reporter.metrics(),
     status: () => fixture.reporter.status(),
     pulls: () => fixture.reporter.pulls(),
+    history: () => fixture.reporter.history(),
     why: (subject) => fixture.reporter.why(subject),
     blobs: () => fixture.reporter.blobs(),
     images: () => fixture.reporter.images(),

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import type { TestContext } from 'node:test'
+import { type Agent, type AgentOptions, createAgent } from '../../src/agent.ts'
 import type { FlightPolicy } from '../../src/fetch/flight/flight-policy.ts'
-import { type Agent, type AgentOptions, createAgent } from '../../src/index.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'

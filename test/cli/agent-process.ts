@@ -22,7 +22,8 @@ export async function runAgent(
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     ...user,
-    env: { ...env, PATH: process.env['PATH'] },
+    // How full the disk of this machine is must not matter.
+    env: { LEAT_MIN_FREE: '0', ...env, PATH: process.env['PATH'] },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: DEADLINE_MS,
     killSignal: 'SIGKILL',

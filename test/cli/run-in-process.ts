@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { readArguments } from '../../src/cli/arguments.ts'
 import { CommandError } from '../../src/cli/context/command.ts'
-import { SettingsError } from '../../src/config/values/format.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 import type { CommandResult } from './agent-process.ts'
 
 const { version } = v.parse(

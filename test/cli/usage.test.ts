@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { readArguments } from '../../src/cli/arguments.ts'
 import { COMMANDS } from '../../src/cli/command-list.ts'
-import { runAgent } from './agent-process.ts'
+import { tryRun } from '../../testkit/programs.ts'
+import { MAIN, runAgent } from './agent-process.ts'
 import { runInProcess } from './run-in-process.ts'
 
 test('wrong usage ends with exit code 2 and a sentence that suggests what was meant', async () => {
@@ -57,6 +62,28 @@ test('every command has help with an example, which ends with exit code 0', asyn
     assert.match(each[i].out, new RegExp(`Examples:\\n +(?:\\w+=\\w+ )?agent ${name}`))
     assert.equal(each[i].err, '')
   }
+})
+
+test('the help of a program that is called leat says leat', async () => {
+  const asked = { name: 'leat', version: '1.2.3', width: 100 }
+  const top = await readArguments(['--help'], asked)
+  assert.ok(top.kind === 'print')
+  assert.match(top.text, /^leat <command>\n/)
+  assert.match(top.text, /\n {2}leat warm {2}/)
+  assert.doesNotMatch(top.text, /agent serve/)
+  const warm = await readArguments(['warm', '--help'], asked)
+  assert.ok(warm.kind === 'print')
+  assert.match(warm.text, /Examples:\n +leat warm /)
+})
+
+test('an error is told in the name by which the program was called', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-name-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'leat')
+  await symlink(MAIN, path)
+  const { code, stderr } = await tryRun(process.execPath, [path, 'serv'])
+  assert.equal(code, 2)
+  assert.match(stderr, /^leat: unknown command "serv"/)
 })
 
 test('help and version have the short forms that other programs have', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { type Agent, createAgent } from '../../src/index.ts'
+import { type Agent, createAgent } from '../../src/agent.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { DEADLINE_MS, recordViolations, startBrowser } from './browser.ts'
 import { startSteppedRegistry } from './stepped-registry.ts'
@@ -137,6 +137,82 @@ test('a transfer in progress is listed with its progress until it has ended', as
   assert.equal((await response).byteLength, blob.length)
   await page.getByText('No transfers in progress.').waitFor()
   assert.equal(await flights.locator('> li').count(), 0)
+  assert.deepEqual(violations, [])
+})
+
+test('a pull is shown with its requests and who answered them, and a failed one with its reason', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  lab.upstream.addImage('team/app', 'v1', [randomBytes(MIB), randomBytes(1000)])
+  const { page, violations } = await open(lab)
+  assert.match(await page.title(), /^\S+ – Leat$/)
+  await pull(lab, 'v1')
+  const item = page.locator('#pulls > li').filter({ hasText: 'team/app:v1' }).last()
+  await item.getByText('4 requests', { exact: true }).click()
+  const parts = item.locator('.waterfall > li')
+  await parts
+    .filter({ hasText: /^manifest v1/ })
+    .getByText(/ from upstream, /)
+    .waitFor()
+  await parts
+    .filter({ hasText: '1.0 MiB' })
+    .getByText(new RegExp(` from ${lab.upstream.host}, `))
+    .waitFor()
+  assert.equal(await parts.count(), 4)
+  assert.deepEqual(await page.evaluate('audit()'), [])
+
+  const { port } = lab.agent.addresses.registry
+  const response = await fetch(`http://127.0.0.1:${port}/v2/up.test/team/none/manifests/v9`)
+  assert.equal(response.status, 404)
+  const failed = page.locator('#pulls > li').filter({ hasText: 'team/none:v9' })
+  await failed
+    .locator('.bad')
+    .getByText(/^1 failed: .*does not have it/)
+    .waitFor()
+  assert.deepEqual(violations, [])
+})
+
+test('the history of the last hour and day is shown as columns and as a table', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  lab.upstream.addImage('team/app', 'v1', [randomBytes(2 * MIB)])
+  const { page, violations } = await open(lab)
+  await page.getByText('No requests in the last hour.').waitFor()
+  await pull(lab, 'v1')
+  const served = page.getByRole('img', { name: /^Served bytes by source: 2\.0 MiB in the last hour$/ })
+  await served.waitFor()
+  assert.equal(await served.locator('> div').count(), 60)
+  await page.getByText('Values', { exact: true }).click()
+  await page.locator('#history-rows').getByRole('cell', { name: '2.0 MiB' }).first().waitFor()
+  await page.getByLabel('Time', { exact: true }).selectOption('Last day')
+  const day = page.getByRole('img', { name: /^Served bytes by source: 2\.0 MiB in the last day$/ })
+  await day.waitFor()
+  assert.equal(await day.locator('> div').count(), 96)
+  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(violations, [])
+})
+
+test('images can be filtered and sorted, and are shown a hundred at a time', async (t) => {
+  const lab = await startLab(t)
+  if (lab === undefined) return
+  const { port } = lab.agent.addresses.registry
+  const names = Array.from({ length: 120 }, (_, i) => `team/app-${String(i).padStart(3, '0')}`)
+  for (const name of names) {
+    lab.upstream.addImage(name, 'v1', [randomBytes(100)])
+    await (await fetch(`http://127.0.0.1:${port}/v2/up.test/${name}/manifests/v1`)).arrayBuffer()
+  }
+  const { page, violations } = await open(lab)
+  const rows = page.locator('#images > tr')
+  await page.getByText('120 images', { exact: true }).waitFor()
+  assert.equal(await rows.count(), 100)
+  await page.getByLabel('Sort by').selectOption('name')
+  await rows.first().getByText('up.test/team/app-000:v1').waitFor()
+  await page.getByRole('button', { name: 'Show 20 more' }).click()
+  await rows.nth(119).getByText('up.test/team/app-119:v1').waitFor()
+  await page.getByLabel('Filter').fill('APP-01 v1')
+  await page.getByText('10 of 120 images', { exact: true }).waitFor()
+  assert.equal(await rows.count(), 10)
+  assert.deepEqual(await page.evaluate('audit()'), [])
   assert.deepEqual(violations, [])
 })
 

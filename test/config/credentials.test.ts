@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { loadSettings } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/values/format.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 import { given } from './settings-file.ts'
 
 test('UPSTREAM_CREDENTIALS overrides the file, and adds registries without an entry', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { loadSetting, loadSettings, type SettingSources } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/values/format.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 import { folder, given, problem } from './settings-file.ts'
 
 test('a flag overrides the environment, which overrides the file, which overrides the default', async () => {

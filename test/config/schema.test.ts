@@ -15,6 +15,7 @@ test('without sources the settings are the defaults', async () => {
     adminCa: undefined,
     data: './.leat',
     maxBytes: { percent: 80 },
+    minFree: { percent: 10, atMostBytes: 20 * 1024 ** 3 },
     scrubRate: 16 * 1024 * 1024,
     tlsCert: undefined,
     tlsKey: undefined,
@@ -34,6 +35,7 @@ test('without sources the settings are the defaults', async () => {
     dht: { host: '0.0.0.0', port: 49_737 },
     peerListen: { host: '0.0.0.0', port: 5052 },
     advertise: undefined,
+    nodeName: undefined,
     zone: undefined,
     maxUpload: undefined,
     maxDownload: undefined,
@@ -41,6 +43,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    redirects: [],
     webhooks: [],
   })
 })

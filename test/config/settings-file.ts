@@ -4,7 +4,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadSettings, type SettingSources } from '../../src/config/load.ts'
-import { SettingsError } from '../../src/config/values/format.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 
 /** The folder of the settings file. It is the process's, because several test files may share one. */
 export const folder = mkdtempSync(join(tmpdir(), 'leat-config-'))

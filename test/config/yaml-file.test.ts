@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { SettingsError } from '../../src/config/values/format.ts'
+import { SettingsError } from '../../src/config/values/settings-error.ts'
 import { readYaml } from '../../src/config/yaml-file.ts'
 
 function problemOf(source: string): string {

@@ -8,6 +8,7 @@ import { SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { Metrics } from '../../src/observe/metrics/metrics.ts'
 import { CHART_SETTINGS } from '../../testkit/schemas/chart-values.ts'
 import { chartValuesText } from '../../testkit/schemas/documents.ts'
+import { GAUGES } from '../observe/gauge-values.ts'
 import { CHART, openChart, VALUE_SETS } from './support/helm.ts'
 import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './support/manifests.ts'
 import { assertSound, settingsOf } from './support/soundness.ts'
@@ -61,18 +62,9 @@ test('the chart and the changelog have the version of the program', async () => 
 test('the dashboard and the alert rules use only metrics that exist', async () => {
   const dashboard = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
   const alerts = await readFile(join(CHART, 'files/alerts.yaml'), 'utf8')
-  const levels = {
-    flightsActive: 0,
-    flightWaiters: 0,
-    storeBytes: 0,
-    storeBlobs: 0,
-    evictedBytes: 0,
-    peersConnected: 0,
-    savedBytes: { clients: 5, peers: 6 },
-  }
-  const metrics = new Metrics({ version: '0', gauges: () => levels })
+  const metrics = new Metrics({ version: '0' })
   try {
-    const text = metrics.text()
+    const text = metrics.text(GAUGES)
     const names = new Set(`${dashboard}${alerts}`.match(/\b(?:leat|process)_[a-z_]+/g))
     assert.ok(names.size > 15)
     for (const name of names)
@@ -80,6 +72,23 @@ test('the dashboard and the alert rules use only metrics that exist', async () =
   } finally {
     metrics.close()
   }
+})
+
+test('the share of saved bytes leaves out what is hosted, which never comes from upstream', async () => {
+  const dashboard = await readFile(join(CHART, 'files/dashboard.json'), 'utf8')
+  const { panels } = v.parse(
+    v.looseObject({
+      panels: v.array(
+        v.looseObject({ title: v.string(), targets: v.array(v.looseObject({ expr: v.string() })) }),
+      ),
+    }),
+    JSON.parse(dashboard),
+  )
+  const expression = panels.find(({ title }) => title === 'Bytes saved')?.targets[0]?.expr ?? assert.fail()
+  const parts = [...expression.matchAll(/leat_(?:served|saved)_bytes_total\{(\w+="\w+"),/g)].map(
+    ([, label]) => label,
+  )
+  assert.deepEqual(parts, ['to="clients"', 'to="clients"', 'source="upstream"'])
 })
 
 test('the rendered chart is sound, and the manifests are current', async (t) => {
@@ -187,7 +196,8 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     assert.equal(template.metadata.labels['app.kubernetes.io/name'], 'cache')
     const text = await render(values)
     const images = new Set([...text.matchAll(/^ *image: (.*)$/gm)].map(([, image]) => image))
-    assert.deepEqual([...images], [`"registry.example.com/leat@${digest}"`])
+    const own = [...images].filter((image) => !image?.startsWith('leat.local/doctor:'))
+    assert.deepEqual(own, [`"registry.example.com/leat@${digest}"`])
     assert.doesNotMatch(text, /name: leat\b/)
   })
 

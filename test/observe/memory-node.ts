@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { HistoryView } from '../../src/observe/records/history/history.ts'
 import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
@@ -26,6 +27,7 @@ export function digestOf(content: string | Uint8Array): Digest {
 /** A node that holds what a test puts into it. Reports read it as they read a running agent. */
 export class MemoryNode implements NodeView {
   readonly version = '1.2.3'
+  readonly name = 'node-a'
   readonly startedAt = Date.now() - 60_000
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
@@ -84,6 +86,10 @@ export class MemoryNode implements NodeView {
     this.tagRecords.push({ repository, tag, digest, checkedAt: Date.now() - ageMs })
   }
 
+  history(): Record<'hour' | 'day', HistoryView> {
+    return { hour: { everyMs: 60_000, points: [] }, day: { everyMs: 900_000, points: [] } }
+  }
+
   saved(): SavingsView {
     return this.savings
   }
@@ -112,6 +118,14 @@ export class MemoryNode implements NodeView {
   async scrub(): Promise<ScrubView> {
     const lastRound = { endedAt: Date.now() - 7_200_000, found: 2 }
     return { bytesPerSecond: 16 * 2 ** 20, isVerifying: false, isRunning: true, found: 1, lastRound }
+  }
+
+  async pinnedBytes(): Promise<number> {
+    return 1024
+  }
+
+  async warm(): Promise<{ stored: number; missing: number }> {
+    return { stored: 2, missing: 1 }
   }
 
   store(): ReturnType<NodeView['store']> {

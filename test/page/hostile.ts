@@ -31,14 +31,31 @@ export function hostileReports(): Reports {
         requests: 3,
         failed: 1,
         bytes: { local: i, inflight: 2, peer: 3, upstream: 4 },
+        failure: text,
+        parts: [
+          {
+            reference: text,
+            route: text,
+            method: 'GET',
+            code: 200,
+            startedAt: AT,
+            ms: 3,
+            times: 1,
+            bytes: MIB,
+            source: 'peer',
+            from: [text],
+            error: text,
+          },
+        ],
       })),
     }),
+    history: () => ({ hour: { everyMs: 60_000, points: [] }, day: { everyMs: 900_000, points: [] } }),
     blobs: async function* () {},
     images: async function* () {
       for (const text of HOSTILE_TEXTS) yield image(text)
     },
     why: async (subject) => ({ ok: true, value: why(subject) }),
-    metrics: () => '',
+    metrics: async () => '',
     ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS], problems: [...HOSTILE_TEXTS] }),
   }
 }
@@ -46,6 +63,7 @@ export function hostileReports(): Reports {
 function status(): StatusReport {
   const report: StatusReport = {
     version: HOSTILE_TEXTS[0],
+    name: HOSTILE_TEXTS[0],
     startedAt: AT,
     addresses: { registry: HOSTILE_TEXTS[1], admin: HOSTILE_TEXTS[1] },
     data: HOSTILE_TEXTS[1],
@@ -62,6 +80,7 @@ function status(): StatusReport {
     },
     flights: HOSTILE_TEXTS.map(flight),
     requests: 1,
+    lastPullAt: null,
     served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
     clients: {
       connections: 1,

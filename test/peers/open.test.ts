@@ -18,7 +18,7 @@ async function open(t: TestContext, options: Partial<PeerOptions> = {}, mode = 0
   await chmod(secretFile, mode)
   const opened = await openPeers(
     { listen: ANY_PORT, dht: ANY_PORT, ...options, secretFile },
-    { data, version: '1.2.3' },
+    { data, version: '1.2.3', name: 'node-a' },
   )
   addCleanup(t, () => opened.network.close())
   return opened
@@ -48,7 +48,10 @@ describe('the peer network of an agent', () => {
   it('does not open without its secret file', async (t) => {
     const data = await folder(t)
     const secretFile = join(data, 'missing')
-    const opening = openPeers({ listen: ANY_PORT, dht: ANY_PORT, secretFile }, { data, version: '1.2.3' })
+    const opening = openPeers(
+      { listen: ANY_PORT, dht: ANY_PORT, secretFile },
+      { data, version: '1.2.3', name: 'node-a' },
+    )
     await assert.rejects(opening, (error) => error instanceof Failure)
   })
 

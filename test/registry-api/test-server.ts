@@ -8,6 +8,7 @@ import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
 import type { AccessControl } from '../../src/ports/access.ts'
 import type { HostedRegistry } from '../../src/ports/hosted.ts'
+import type { Redirects } from '../../src/ports/redirects/redirected-host.ts'
 import type { Resolver } from '../../src/ports/resolver.ts'
 import type { Client } from '../../src/registry-api/connections/client.ts'
 import type { Limits } from '../../src/registry-api/limits.ts'
@@ -33,6 +34,7 @@ export async function startTestServer(
     hosted?: HostedRegistry
     hostedNames?: HostedNames
     hostedDelete?: boolean
+    redirects?: Redirects
     /** Puts a resolver before the one in memory. */
     resolverBefore?: (next: Resolver) => Resolver
   } = {},

@@ -53,7 +53,9 @@ test('the image is small, has one binary of each native module, and serves', asy
     const overrides = { LEAT_LISTEN: registry, LEAT_ADMIN: admin, LEAT_DATA: join(folder, 'data') }
     for (const name of Object.keys(overrides)) assert.ok(settings[name], `the image does not set ${name}`)
     const env = { ...withoutSettings(), ...settings, ...overrides }
-    const [, main = '', ...rest] = [...argumentsOf(last, 'ENTRYPOINT'), ...argumentsOf(last, 'CMD')]
+    const [init, separator, node, ...program] = argumentsOf(last, 'ENTRYPOINT')
+    assert.deepEqual([init, separator, node], ['tini', '--', 'node'])
+    const [main = '', ...rest] = [...program, ...argumentsOf(last, 'CMD')]
     const agent = new Daemon('the agent', process.execPath, [join(app, '..', main), ...rest], {
       env,
       cwd: app,

@@ -2,6 +2,7 @@ import { toJsonSchema } from '@valibot/to-json-schema'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
+import { HistoryReport } from '../../src/schemas/history-report.ts'
 import { ImportLine } from '../../src/schemas/import-report.ts'
 import { PullsReport } from '../../src/schemas/pull-report.ts'
 import { StatusReport } from '../../src/schemas/status-report.ts'
@@ -29,6 +30,7 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   'blobs.line': BlobReport,
   'images.line': ImageReport,
   pulls: PullsReport,
+  history: HistoryReport,
   why: WhyReport,
   'gc.request': GcRequest,
   'gc.line': GcLine,

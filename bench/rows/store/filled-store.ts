@@ -80,7 +80,7 @@ function entryOf({ at, digest }: Stored): BlobEntry {
  * the keys, except that of an entry, because the store writes entries only one by one.
  */
 async function writeIndex(layout: Layout, blobs: readonly Stored[]): Promise<void> {
-  const database = await openDatabase(layout)
+  const { database } = await openDatabase(layout)
   try {
     const entries = new BlobIndex(database)
     // The index is marked as complete while it is empty.

@@ -1,56 +1,68 @@
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { configFileSchema } from '../../config/json-schema.ts'
 import { nearest } from '../../config/values/nearest.ts'
-import { errorCode } from '../../lib/error-code.ts'
-import {
-  type Conversion,
-  convertSettings,
-  type GivenFile,
-  KIND_NAMES,
-  UnknownFormat,
-} from '../../migrate/convert.ts'
-import { plain } from '../../observe/text.ts'
-import {
-  type Command,
-  CommandError,
-  type Invocation,
-  JSON_FLAG,
-  singleValue,
-  type Terminal,
-  usageError,
-} from '../context/command.ts'
+import { KIND_NAMES } from '../../migrate/convert.ts'
+import { checkSettings } from '../config/check-settings.ts'
+import { importSettings } from '../config/import-settings.ts'
+import { printSettings } from '../config/print-settings.ts'
+import { type Command, type Invocation, JSON_FLAG, type Terminal, usageError } from '../context/command.ts'
+import { settingFlags } from '../context/settings.ts'
 
-const ACTIONS = ['import']
-const MAX_FILE_BYTES = 1024 * 1024
+type Action = (paths: readonly string[], given: Invocation, terminal: Terminal) => Promise<0 | 2>
 
-/** `agent config import FILE...`. */
+const ACTIONS: Readonly<Record<string, Action>> = {
+  check: checkSettings,
+  show: printSettings,
+  schema: async (_paths, _given, terminal) => {
+    await terminal.out(`${JSON.stringify(configFileSchema(), undefined, 2)}\n`)
+    return 0
+  },
+  import: async (paths, given, terminal) => {
+    await importSettings(paths, given, terminal)
+    return 0
+  },
+}
+
+/** `agent config check|show|schema|import`. */
 export const config: Command = {
   positionals: [
-    { name: 'action', help: 'import' },
-    { name: 'file', help: 'a file with the settings of another tool', isMany: true },
+    { name: 'action', help: 'check, show, schema or import', choices: Object.keys(ACTIONS) },
+    {
+      name: 'file',
+      help: 'check, show: the settings file, as with --config; import: files with the settings of another tool',
+      isMany: true,
+      isOptional: true,
+    },
   ],
   flags: [
+    ...settingFlags('config'),
     {
       name: 'kind',
       kind: 'text',
-      help: `the tool: ${KIND_NAMES.join(', ')}`,
+      help: `import: the tool: ${KIND_NAMES.join(', ')}`,
       defaultText: 'found out from the content of each file',
     },
     {
       name: 'output',
       kind: 'text',
-      help: 'file to write; an existing one is not overwritten',
+      help: 'import: file to write; an existing one is not overwritten',
       defaultText: 'stdout',
     },
-    { name: 'force', kind: 'switch', help: 'overwrite the file of --output', defaultText: undefined },
+    { name: 'force', kind: 'switch', help: 'import: overwrite the file of --output', defaultText: undefined },
     {
       name: 'with-passwords',
       kind: 'switch',
-      help: 'copy passwords that stand in clear, instead of naming a file for each',
+      help: 'import: copy passwords that stand in clear, instead of naming a file for each',
       defaultText: undefined,
     },
     JSON_FLAG,
   ],
   examples: [
+    {
+      line: 'agent config check leat.yaml',
+      what: 'list all mistakes of the file, and of the LEAT_ variables; exits with 2 if there are any',
+    },
+    { line: 'agent config show', what: 'print all settings, with secrets hidden, and where each comes from' },
+    { line: 'agent config schema > config.json', what: 'write the JSON Schema of the file for an editor' },
     {
       line: 'agent config import config.yml',
       what: 'print the settings of a registry:2 mirror as those of Leat; stderr says what has no counterpart',
@@ -65,90 +77,16 @@ export const config: Command = {
     },
   ],
   async run(given, terminal) {
-    const paths = pathsOf(given)
-    const kind = kindOf(given)
-    const files = await Promise.all(paths.map(readGiven))
-    const conversion = convert(files, { kind, withPasswords: given.switches.has('with-passwords') })
-    for (const note of conversion.notes) await terminal.err(`${plain(note)}\n`)
-    await write(conversion, given, terminal)
-    return 0
+    const [name = '', ...paths] = given.positionals
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
+    if (action === undefined) throw usageError(unknownAction(name))
+    return action(paths, given, terminal)
   },
 }
 
-function pathsOf({ positionals: [action = '', ...paths] }: Invocation): readonly string[] {
-  if (!ACTIONS.includes(action)) {
-    const suggestion = nearest(action, ACTIONS)
-    throw usageError(
-      `unknown action ${JSON.stringify(action)}; ${suggestion === undefined ? `expected ${ACTIONS.join(', ')}` : `did you mean ${suggestion}?`}`,
-    )
-  }
-  return paths
-}
-
-function kindOf(given: Invocation): string | undefined {
-  const kind = singleValue(given, 'kind')
-  if (kind === undefined || KIND_NAMES.includes(kind)) return kind
-  const suggestion = nearest(kind, KIND_NAMES)
-  throw usageError(
-    `--kind is ${JSON.stringify(kind)}; ${suggestion === undefined ? `expected one of ${KIND_NAMES.join(', ')}` : `did you mean ${suggestion}?`}`,
-  )
-}
-
-async function readGiven(path: string): Promise<GivenFile> {
-  try {
-    const { size } = await stat(path)
-    if (size > MAX_FILE_BYTES)
-      throw new CommandError(`${path} is larger than 1MiB; it cannot be a settings file`)
-    return { path, text: await readFile(path, 'utf8') }
-  } catch (cause) {
-    if (cause instanceof CommandError) throw cause
-    const code = errorCode(cause)
-    const why = {
-      ENOENT: 'it does not exist',
-      EACCES: 'permission denied',
-      EISDIR: 'it is a folder; give its files',
-    }
-    throw new CommandError(`cannot read ${path}: ${why[code as keyof typeof why] ?? code}`, { cause })
-  }
-}
-
-function convert(files: readonly GivenFile[], options: Parameters<typeof convertSettings>[1]): Conversion {
-  try {
-    return convertSettings(files, options)
-  } catch (cause) {
-    throw cause instanceof UnknownFormat ? new CommandError(cause.message, { cause }) : cause
-  }
-}
-
-async function write(conversion: Conversion, given: Invocation, terminal: Terminal): Promise<void> {
-  const { settings, notes, kinds, yaml } = conversion
-  const output = singleValue(given, 'output')
-  if (output !== undefined) await writeOutput(output, yaml, given.switches.has('force'))
-  if (given.switches.has('json')) {
-    await terminal.out(
-      `${JSON.stringify({ kinds, settings, notes, output: output ?? null }, undefined, 2)}\n`,
-    )
-  } else await terminal.out(output === undefined ? yaml : `${plain(output)} is written\n`)
-}
-
-/** The file may have passwords, so only its owner may read it. */
-async function writeOutput(path: string, text: string, isForced: boolean): Promise<void> {
-  const options = { mode: 0o600, flag: 'wx' }
-  try {
-    if (!isForced) return await writeFile(path, text, options)
-    const draft = `${path}.${process.pid}.tmp`
-    await writeFile(draft, text, options)
-    await rename(draft, path).catch(async (error: unknown) => {
-      await rm(draft, { force: true })
-      throw error
-    })
-  } catch (cause) {
-    const code = errorCode(cause)
-    throw new CommandError(
-      code === 'EEXIST' && !isForced
-        ? `${path} exists already; give another --output, or --force to overwrite it`
-        : `cannot write ${path}: ${code}; give another --output`,
-      { cause },
-    )
-  }
+function unknownAction(name: string): string {
+  const known = Object.keys(ACTIONS)
+  const suggestion = nearest(name, known)
+  const hint = suggestion === undefined ? `expected ${known.join(', ')}` : `did you mean ${suggestion}?`
+  return `unknown action ${JSON.stringify(name)}; ${hint}`
 }

@@ -1,6 +1,6 @@
 import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
-import { SettingsError } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
 import { checksOf } from '../../doctor/check-list.ts'
 import { type Diagnosis, runChecks } from '../../doctor/run-checks.ts'
 import { AS_ROOT, notChecked, problem } from '../../doctor/tools/finding.ts'
@@ -121,7 +121,7 @@ function settingsFinding(error: SettingsError) {
 
 function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
   const { upstreams = {}, peers, sources = [] } = agentOptions(settings, terminal)
-  const { admin, listen, data, maxBytes, tlsCert, defaultNamespace } = settings
+  const { admin, listen, data, maxBytes, minFree, tlsCert, defaultNamespace } = settings
   const containerdConfig = singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG
   if (!containerdConfig.startsWith('/')) {
     throw usageError(
@@ -135,6 +135,7 @@ function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Termina
     isTls: tlsCert !== undefined,
     data,
     maxBytes,
+    minFree,
     sources,
     defaultNamespace,
     upstreams,

@@ -26,7 +26,7 @@ const ACTIONS: readonly Action[] = ['install', 'uninstall', 'show']
 
 /** `agent runtime install|uninstall|show`. */
 export const runtime: Command = {
-  positionals: [{ name: 'action', help: 'install, uninstall or show' }],
+  positionals: [{ name: 'action', help: 'install, uninstall or show', choices: ACTIONS }],
   flags: [
     {
       name: 'runtime',

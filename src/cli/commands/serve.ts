@@ -3,12 +3,14 @@ import { loadSettings, type SettingSources, whereNamed } from '../../config/load
 import type { Settings } from '../../config/schema.ts'
 import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
+import { Watchdog } from '../../lib/watchdog/watchdog.ts'
 import { FileProblem } from '../../lib/watched-file.ts'
 import { type Log, startLog } from '../../observe/log/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
 import { withRegistryVariables } from '../context/docker-mode.ts'
+import { withPortVariable } from '../context/redirect-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
@@ -27,9 +29,11 @@ export const serve: Command = {
   ],
   async run(given, terminal) {
     const stopped = terminal.stopped()
-    const sources = withRegistryVariables(givenSettings(given, terminal))
+    const sources = withPortVariable(withRegistryVariables(givenSettings(given, terminal)))
     const settings = await loadSettings(sources)
-    const log = startLog({ level: settings.logLevel, ...logFormat(settings, terminal) })
+    const format = logFormat(settings, terminal)
+    const log = startLog({ level: settings.logLevel, ...format })
+    let watchdog: Watchdog | undefined
     try {
       const agent = createAgent(agentOptions(settings, terminal))
       const starting = start(agent, settings, sources)
@@ -37,6 +41,11 @@ export const serve: Command = {
       await Promise.race([starting, whenAborted(stopped)])
       if (!stopped.aborted) {
         await announce(agent, settings, log, terminal)
+        watchdog = new Watchdog({
+          lastLine: hangsLine(format),
+          onDied: ({ message }) =>
+            log.warn('the watchdog has died: nothing ends an agent that hangs', { error: message }),
+        })
         await whenAborted(stopped)
       }
       log.info('stopping', { drainMs: settings.drainTimeout })
@@ -44,6 +53,7 @@ export const serve: Command = {
       log.info('stopped')
       return 0
     } finally {
+      await watchdog?.stop()
       log.close()
     }
   },
@@ -57,6 +67,13 @@ function logFormat(
   // https://no-color.org: any value but the empty one.
   const isPlain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb'
   return { format, hasColor: isErrInteractive && !isPlain }
+}
+
+/** What the watchdog writes to stderr before it ends the agent, as the other lines of the log are written. */
+function hangsLine({ format }: { format: 'json' | 'pretty' }): string {
+  const message =
+    'the main thread has not moved for 5 s: the agent ends itself, so that clients go to the registry'
+  return format === 'json' ? `${JSON.stringify({ level: 'fatal', message })}\n` : `agent: ${message}\n`
 }
 
 async function start(agent: Agent, settings: Settings, sources: SettingSources): Promise<void> {
@@ -138,6 +155,11 @@ async function announce(agent: Agent, settings: Settings, log: Log, terminal: Te
   })
   if (!isLoopback(registry.host) && !tls) {
     log.warn('the registry API is reachable from other machines without TLS; give --tls-cert and --tls-key', {
+      registry: where,
+    })
+  }
+  if (!isLoopback(registry.host) && settings.redirects.length > 0 && settings.allow === undefined) {
+    log.warn('clients that name no redirected host can pull from any registry; set allow', {
       registry: where,
     })
   }

@@ -45,13 +45,19 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
       : [`hosted    ${sizeText(store.hosted.bytes)} in ${plural(store.hosted.blobs, 'blob')}`]),
     ...(store.evictedBytes === 0 ? [] : [`evicted   ${sizeText(store.evictedBytes)} to make room`]),
     `scrub     ${scrubText(store.scrub, now)}`,
-    `requests  ${requests}`,
+    `requests  ${requests}; ${lastPullText(report, now)}`,
     `served    ${servedText(report)}`,
     `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
   return `${lines.join('\n')}\n${flightTable(report, now, isInteractive)}${sourceTable(report)}${webhookTable(report)}${upstreamTable(report, now)}${peerTable(report, now)}`
+}
+
+function lastPullText({ lastPullAt }: StatusReport, now: number): string {
+  return lastPullAt === null
+    ? 'none for an image since the start (agent doctor checks whether the runtime asks)'
+    : `the last one for an image ${agoText(lastPullAt, now)}`
 }
 
 function swarmText({ peers: swarm }: StatusReport): string {

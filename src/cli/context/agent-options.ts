@@ -1,11 +1,12 @@
 import type { AgentOptions } from '../../agent.ts'
+import { readProxies } from '../../config/proxies.ts'
 import type { Settings } from '../../config/schema.ts'
-import { readProxies } from '../../config/values/proxies.ts'
 import type { SourceSettings } from '../../config/values/sources.ts'
 import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import type { WebhookSettings } from '../../config/values/webhooks.ts'
 import type { Terminal } from './command.ts'
 import { dockerSource } from './docker-mode.ts'
+import { redirectOptions } from './redirect-mode.ts'
 
 type PeerOptions = NonNullable<AgentOptions['peers']>
 type SourceOptions = NonNullable<AgentOptions['sources']>[number]
@@ -17,11 +18,12 @@ export function agentOptions(
   settings: Settings,
   { env, version }: Pick<Terminal, 'env' | 'version'>,
 ): AgentOptions {
-  const { data, listen, admin, allow, defaultNamespace, tlsCert, tlsKey, upstreams } = settings
+  const { data, listen, admin, defaultNamespace, tlsCert, tlsKey, upstreams } = settings
   const proxies = readProxies(env)
   return {
     data,
     maxBytes: settings.maxBytes,
+    minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     listen,
     admin,
@@ -38,7 +40,8 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
-    ...(allow === undefined ? {} : { allow }),
+    ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
+    ...redirectOptions(settings, env),
     ...adminOptions(settings),
     ...(settings.auth === undefined ? {} : { auth: settings.auth }),
     hosted: hostedOptions(settings),

@@ -4,13 +4,26 @@ export interface Command {
   readonly positionals: readonly Positional[]
   readonly flags: readonly Flag[]
   readonly examples: readonly Example[]
-  /** Resolves with the exit code: 0 done, 1 failed. Throws a `CommandError` or a `SettingsError` for expected failures. */
-  run(given: Invocation, terminal: Terminal): Promise<0 | 1>
+  /**
+   * Resolves with the exit code: 0 done, 1 failed, 2 wrong settings that the command has told itself. Throws a `CommandError`
+   * or a `SettingsError` for expected failures.
+   */
+  run(given: Invocation, terminal: Terminal): Promise<0 | 1 | 2>
+}
+
+/** A command in the list of commands. */
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  /** Loads the command and its dependencies; only the command that runs is loaded. */
+  readonly load: () => Promise<Command>
 }
 
 export interface Positional {
   readonly name: string
   readonly help: string
+  /** The words that are allowed, for completion; left out when the argument is not one of a few words. */
+  readonly choices?: readonly string[]
   /** It may be given several times; allowed for the last positional only. */
   readonly isMany?: boolean
   /** Allowed for the last positional only. */

@@ -70,6 +70,7 @@ const rules: Format<readonly RuleOptions[]> = {
       ? refuse(given, 'has no value; expected a list of rules')
       : listOf({ ...rule, read: readRule }).read(given),
   jsonSchema: { type: 'array', items: rule.jsonSchema },
+  show: listOf(rule).show,
 }
 const fields = record({
   htpasswd: path,
@@ -88,6 +89,7 @@ export const auth: Format<AccessOptions | undefined> = {
     return refuse(given, 'has no way to log in; give htpasswd, token or clientCertificates')
   },
   jsonSchema: fields.jsonSchema,
+  show: fields.show,
 }
 
 function readToken(item: GivenValue): TokenOptions {

@@ -1,12 +1,5 @@
 import { nearest } from './nearest.ts'
-
-/** A setting that cannot be used. Its message is one sentence that names the location and the allowed values. */
-export class SettingsError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'SettingsError'
-  }
-}
+import { readAll, SettingsError } from './settings-error.ts'
 
 /** A value as it is written on the command line, in the environment or in a file. */
 export interface GivenValue {
@@ -31,7 +24,13 @@ export interface Format<Value> {
   readonly read: (given: GivenValue) => Value
   /** The same rule for editors; it may allow more than `read`, never less. */
   readonly jsonSchema: JsonSchema
+  /** The given value as a file would have it, with secrets hidden; `read` has accepted the value. */
+  readonly show: (given: GivenValue) => ShownValue
 }
+
+export type ShownValue = string | readonly ShownValue[] | { readonly [key: string]: ShownValue }
+
+export const HIDDEN = '***'
 
 export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: string): never {
   const subject =
@@ -59,7 +58,11 @@ export function text<Value>(
         : `is ${nounFor(given)}; expected ${allowed}`,
     )
   }
-  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema } }
+  return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema }, show: asGiven }
+}
+
+function asGiven({ value }: GivenValue): ShownValue {
+  return typeof value === 'string' ? value : HIDDEN
 }
 
 /**
@@ -84,20 +87,26 @@ export function secretText<Value>(wrap: (text: string) => Value): Format<Value> 
     if (given.value === '') return refuse(given, 'has no value; expected a text')
     return wrap(given.value)
   }
-  return { read, jsonSchema: SCALAR }
+  return { read, jsonSchema: SCALAR, show: () => HIDDEN }
 }
 
 /** A list. A single text stands for its parts between commas, so that the environment can give lists, too. */
 export function listOf<Value>(item: Format<Value>): Format<readonly Value[]> {
   const read = (given: GivenValue): readonly Value[] => {
     if (given.value instanceof Map) return refuse(given, 'is a map; expected a list')
-    if (typeof given.value !== 'string')
-      return Object.freeze((given.value as readonly GivenValue[]).map(item.read))
     if (given.value === '') return refuse(given, 'has no value; expected a list')
-    const parts = given.value.split(',').map((part) => part.trim())
-    return Object.freeze(parts.map((value) => item.read({ ...given, value })))
+    return Object.freeze(readAll(itemsOf(given).map((one) => () => item.read(one))))
   }
-  return { read, jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, betweenCommas(item)] } }
+  return {
+    read,
+    jsonSchema: { anyOf: [{ type: 'array', items: item.jsonSchema }, betweenCommas(item)] },
+    show: (given) => itemsOf(given).map(item.show),
+  }
+}
+
+function itemsOf(given: GivenValue): readonly GivenValue[] {
+  if (typeof given.value !== 'string') return given.value as readonly GivenValue[]
+  return given.value.split(',').map((part) => ({ ...given, value: part.trim() }))
 }
 
 /** The schema of a text with parts between commas. */
@@ -121,17 +130,31 @@ export function record<Fields extends Readonly<Record<string, Format<unknown>>>>
     if (!(given.value instanceof Map)) {
       return refuse(given, `is ${nounFor(given)}; expected a map with keys out of ${known.join(', ')}`)
     }
-    const values: Record<string, unknown> = {}
-    for (const [key, entry] of given.value as ReadonlyMap<string, GivenEntry>) {
+    const entries = [...(given.value as ReadonlyMap<string, GivenEntry>)]
+    const readEntry = ([key, entry]: readonly [string, GivenEntry]): readonly [string, unknown] => {
       const format = Object.hasOwn(fields, key) ? fields[key] : undefined
       if (format === undefined) return refuseUnknown(entry.keyLocation, key, known)
-      values[key] = format.read(entry.given)
+      return [key, format.read(entry.given)]
     }
+    const values = Object.fromEntries(readAll(entries.map((entry) => () => readEntry(entry))))
     return values as { readonly [Key in keyof Fields]?: ReturnType<Fields[Key]['read']> }
   }
+  const show = ({ value }: GivenValue): ShownValue =>
+    value instanceof Map
+      ? Object.fromEntries(
+          [...(value as ReadonlyMap<string, GivenEntry>)].map(([key, { given }]) => [
+            key,
+            fields[key]?.show(given) ?? HIDDEN,
+          ]),
+        )
+      : HIDDEN
   const properties = Object.fromEntries(known.map((key) => [key, fields[key]?.jsonSchema]))
   const allOf = rules.length === 0 ? {} : { allOf: rules }
-  return { read, jsonSchema: { type: 'object', properties, required, additionalProperties: false, ...allOf } }
+  return {
+    read,
+    jsonSchema: { type: 'object', properties, required, additionalProperties: false, ...allOf },
+    show,
+  }
 }
 
 /** The rule of a map in which one key needs one of the others. */

@@ -37,6 +37,11 @@ export function parseSize(text: string): number | undefined {
   return Math.floor(bytes)
 }
 
+/** Parses what stays free, such as `20GiB` or `10%`; `0` is nothing. */
+export function parseFreeSpace(text: string): DiskLimit | undefined {
+  return /^0 ?%?$/.test(text) ? { bytes: 0 } : parseDiskLimit(text)
+}
+
 /** Parses `50GiB`, or `80%` of the data folder's filesystem. Zero is refused. */
 export function parseDiskLimit(text: string): DiskLimit | undefined {
   const share = /^(\d{1,3}(?:\.\d{1,6})?) ?%$/.exec(text)

@@ -82,4 +82,5 @@ export const sources: Format<readonly SourceSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

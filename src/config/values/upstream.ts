@@ -171,4 +171,5 @@ export const upstreams: Format<readonly UpstreamSettings[]> = {
     return entries
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

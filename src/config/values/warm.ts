@@ -49,4 +49,6 @@ export const warm: Format<readonly WarmSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: { anyOf: [image.jsonSchema, entry.jsonSchema] } },
+  show: listOf({ ...entry, show: (item) => (typeof item.value === 'string' ? item.value : entry.show(item)) })
+    .show,
 }

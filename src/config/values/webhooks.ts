@@ -1,4 +1,4 @@
-import { type Format, type GivenValue, listOf, oneOf, path, record, refuse } from './format.ts'
+import { type Format, type GivenValue, HIDDEN, listOf, oneOf, path, record, refuse } from './format.ts'
 import { repositoryPattern } from './repository-pattern.ts'
 
 /** A URL that is told what happens to images. */
@@ -17,7 +17,11 @@ type WebhookEvent = 'pull' | 'push' | 'delete' | 'first-use'
 const entry = record(
   {
     // An error does not repeat the URL: its path may be a secret.
-    url: { read: readUrl, jsonSchema: { type: 'string', description: 'Expected: an http or https URL.' } },
+    url: {
+      read: readUrl,
+      jsonSchema: { type: 'string', description: 'Expected: an http or https URL.' },
+      show: (given) => `${new URL(readUrl(given)).origin}/${HIDDEN}`,
+    },
     events: listOf(oneOf('pull', 'push', 'delete', 'first-use')),
     names: listOf(repositoryPattern),
     format: oneOf('cloudevents', 'distribution'),
@@ -64,4 +68,5 @@ export const webhooks: Format<readonly WebhookSettings[]> = {
     return listOf({ ...entry, read: readItem }).read(given)
   },
   jsonSchema: { type: 'array', items: entry.jsonSchema },
+  show: listOf(entry).show,
 }

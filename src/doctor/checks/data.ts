@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
+import { bytesOfLimit } from '../../lib/disk-limit.ts'
 import { errorCode } from '../../lib/error-code.ts'
 import { plain, sizeText } from '../../observe/text.ts'
 import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
@@ -130,7 +131,7 @@ function judgeSpace(
       warning('disk-few-inodes', `the filesystem of ${where} has few inodes left (${freeInodes})`, advice),
     )
   const store = agent.kind === 'agent' ? agent.status.store : undefined
-  const limit = store?.limitBytes ?? ('bytes' in maxBytes ? maxBytes.bytes : (total * maxBytes.percent) / 100)
+  const limit = store?.limitBytes ?? bytesOfLimit(maxBytes, total)
   const stored = store?.bytes ?? 0
   // A share is an upper bound for every kind of node. An amount is expected to be available.
   if (store !== undefined && 'bytes' in maxBytes && limit - stored > free) {

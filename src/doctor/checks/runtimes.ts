@@ -6,9 +6,10 @@ import { show } from '../../runtimes/operations.ts'
 import type { RuntimeReport } from '../../runtimes/report.ts'
 import { AS_ROOT, type Finding, notChecked, note, ok, problem, warning } from '../tools/finding.ts'
 import { type Address, addressText, localAddress, type NodeSettings } from '../tools/node-settings.ts'
-import { inspectContainerd, judgeContainerd } from './containerd.ts'
-import { judgeDocker, queryDocker } from './docker.ts'
-import { judgePodman, queryPodman } from './podman.ts'
+import { checkPull } from './runtimes/check-pull.ts'
+import { inspectContainerd, judgeContainerd } from './runtimes/containerd.ts'
+import { judgeDocker, queryDocker } from './runtimes/docker.ts'
+import { judgePodman, queryPodman } from './runtimes/podman.ts'
 
 const LOOPBACK = /^(?:localhost|::1|127\.[\d.]+)$/
 
@@ -51,9 +52,12 @@ async function judgeEffectiveState(
 ): Promise<readonly Finding[]> {
   switch (runtime) {
     case 'containerd':
-      return judgeContainerd(await inspectContainerd(containerdConfig, options), { config: containerdConfig })
+      return [
+        ...judgeContainerd(await inspectContainerd(containerdConfig, options), { config: containerdConfig }),
+        ...(await checkPull('containerd', options)),
+      ]
     case 'crio':
-      return judgePodman(await queryPodman(options), { address })
+      return [...judgePodman(await queryPodman(options), { address }), ...(await checkPull('crio', options))]
     case 'docker':
       return judgeDocker(await queryDocker(options), { address })
   }

@@ -1,3 +1,4 @@
+import type { DiskLimit } from '../../lib/disk-limit.ts'
 import type { PeerOptions } from '../../peers/peer-options.ts'
 import type { Runtime } from '../../runtimes/files/plan.ts'
 import type { SourceOptions } from '../../sources/sources.ts'
@@ -24,7 +25,8 @@ export interface NodeSettings {
   /** Whether the registry API speaks TLS. */
   readonly isTls: boolean
   readonly data: string
-  readonly maxBytes: { readonly bytes: number } | { readonly percent: number }
+  readonly maxBytes: DiskLimit
+  readonly minFree: DiskLimit
   readonly sources: readonly SourceOptions[]
   /** The registry of images whose names have none. */
   readonly defaultNamespace: string

@@ -60,6 +60,8 @@ export class GarbageCollection {
     const { now, isDryRun, signal, pinned } = run
     const sweep = new RepositorySweep(this.#store, this.#locks, repository)
     const name = repositoryKey(repository)
+    // A push that began before the collection is over after this, so that its tags are read below. What later ones link is young.
+    await this.#locks.exclusive(name, async () => {})
     const tags = new Map<string, HostedTag>()
     for await (const tag of catalog.tags(repository)) tags.set(tag.tag, tag)
     for (const expired of this.#retention.expired(repository, [...tags.values()], now)) {
@@ -70,7 +72,8 @@ export class GarbageCollection {
       if (!isDryRun) publishDeletion(repository, { kind: 'tag', tags: [tag], digest })
       yield { is: 'tag', repository: name, tag, digest, why }
     }
-    const before = (kind: 'manifest' | 'blob') => now - this.#retention.unneededMs(repository, kind)
+    // A link of the millisecond in which the collection began may be one of those.
+    const before = (kind: 'manifest' | 'blob') => now - 1 - this.#retention.unneededMs(repository, kind)
     const { live, deadManifests, lost } = await mark(this.#store, repository, {
       roots: [...pinned, ...[...tags.values()].map(({ digest }) => digest)],
       isYoung: ({ kind, linkedAt }) => linkedAt > before(kind),

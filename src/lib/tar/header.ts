@@ -60,11 +60,16 @@ export function parseHeader(block: Uint8Array): TarHeader | undefined {
 }
 
 /** Makes the block for an entry without owner and time, so that equal content makes equal archives. */
-export function formatHeader(path: string, type: string, size: number): Uint8Array {
+export function formatHeader(
+  path: string,
+  type: string,
+  size: number,
+  mode = type === '5' ? 0o755 : 0o644,
+): Uint8Array {
   const block = Buffer.alloc(BLOCK_BYTES)
   const fits = Buffer.byteLength(path) <= 100
   block.write(fits ? path : path.slice(0, 100), 0, 100)
-  block.write(type === '5' ? '0000755\0' : '0000644\0', 100)
+  block.write(`${mode.toString(8).padStart(7, '0')}\0`, 100)
   block.write('0000000\0', 108)
   block.write('0000000\0', 116)
   block.write(`${size.toString(8).padStart(11, '0')}\0`, 124)

@@ -1,4 +1,4 @@
-import { parseRegistryHost } from '../../oci/names/registry-host.ts'
+import { parseRegistryUrl } from '../../oci/names/registry-url.ts'
 import type { Document } from '../input/document.ts'
 import { at, isTable, text } from '../input/tree.ts'
 import type { Draft } from '../output/draft.ts'
@@ -27,18 +27,18 @@ function valueIn({ json, processes }: Document, name: string): string | undefine
 }
 
 function convertRegistry(url: string, draft: Draft): void {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  const registry = parsed && parseRegistryHost(parsed.host)
-  const [, prefix] = /^\/v2(?:\/(.*?))?\/*$/.exec(parsed?.pathname ?? '') ?? []
-  if (parsed?.protocol !== 'https:' || registry === undefined || !parsed.pathname.startsWith('/v2')) {
+  // The proxy needs the final slash; without it, it would redirect to another path.
+  const to = url.endsWith('/') ? url : `${url}/`
+  const target = parseRegistryUrl(to)
+  if (target === undefined) {
     draft.note('UpstreamRegistry is not an https URL with /v2/, so it is left out.')
     return
   }
-  draft.set('defaultNamespace', registry)
-  draft.allow([`${registry}/**`])
-  if (prefix !== undefined && prefix !== '') draft.upstream({ namespace: registry, prefix })
+  const { registry, prefix } = target
+  draft.redirect({ host: '*', to })
+  draft.allow([prefix === '' ? `${registry}/**` : `${registry}/${prefix}/**`])
   draft.note(
-    `Leat sends the content of ${registry} itself, from its store, where OciProxy sends a redirect to it.`,
+    'Every host of the port is redirected, as OciProxy does it; write your domain for the * to keep others out.',
   )
 }
 

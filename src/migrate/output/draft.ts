@@ -1,6 +1,7 @@
 import { SETTINGS, type Setting } from '../../config/schema.ts'
-import { type GivenEntry, type GivenValue, SettingsError } from '../../config/values/format.ts'
-import type { FileSettings, SourceEntry, UpstreamEntry } from './file-settings.ts'
+import type { GivenEntry, GivenValue } from '../../config/values/format.ts'
+import { SettingsError } from '../../config/values/settings-error.ts'
+import type { FileSettings, RedirectEntry, SourceEntry, UpstreamEntry } from './file-settings.ts'
 
 /** Where the passwords of registries belong that stood in clear in the settings of another tool. */
 const PASSWORD_FOLDER = '/etc/leat/passwords'
@@ -16,6 +17,7 @@ export class Draft {
   readonly #settings: FileSettings = {}
   readonly #upstreams = new Map<string, UpstreamEntry>()
   readonly #sources: SourceEntry[] = []
+  readonly #redirects = new Map<string, RedirectEntry>()
   readonly #notes = new Set<string>()
 
   /** `withPasswords`: passwords that stand in clear are copied. */
@@ -46,6 +48,12 @@ export class Draft {
   source(entry: SourceEntry): void {
     const defined = withoutUndefined(entry)
     if (this.#isValid('sources', [defined])) this.#sources.push(defined)
+  }
+
+  redirect(entry: RedirectEntry): void {
+    if (this.#redirects.has(entry.host)) {
+      this.note(`${entry.host} is redirected already, so ${entry.to} is left out.`)
+    } else if (this.#isValid('redirects', [entry])) this.#redirects.set(entry.host, entry)
   }
 
   /** Adds an upstream, or completes the one of the same name. Fields that are not valid are left out, each with a sentence. */
@@ -79,6 +87,7 @@ export class Draft {
         ...settings,
         ...(tlsCert === undefined || tlsKey === undefined ? {} : { tlsCert, tlsKey }),
         ...(upstreams.length === 0 ? {} : { upstreams }),
+        ...(this.#redirects.size === 0 ? {} : { redirects: [...this.#redirects.values()] }),
         ...(this.#sources.length === 0 ? {} : { sources: withLastExclusive(this.#sources) }),
       },
       notes: [...this.#notes],

@@ -9,6 +9,7 @@ export interface FileSettings {
   allow?: readonly string[]
   upstreams?: readonly UpstreamEntry[]
   sources?: readonly SourceEntry[]
+  redirects?: readonly RedirectEntry[]
 }
 
 export interface UpstreamEntry {
@@ -24,6 +25,11 @@ export interface UpstreamEntry {
   readonly dockerConfig?: string | undefined
   readonly prefix?: string | undefined
   readonly tagTtl?: string | undefined
+}
+
+export interface RedirectEntry {
+  readonly host: string
+  readonly to: string
 }
 
 export interface SourceEntry {

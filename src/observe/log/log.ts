@@ -3,6 +3,7 @@ import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { subscribe } from '../events.ts'
 import { redact } from '../redact.ts'
 import { reportFailedPulls } from './failed-pulls.ts'
+import { whenNothingIsPulled } from './no-pulls.ts'
 import { prettyLine } from './pretty.ts'
 import { summarizeRejections } from './rejections.ts'
 import { Repeats } from './repeats.ts'
@@ -57,6 +58,11 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
       logger[pull.status === 404 ? 'info' : 'warn']({ ...pull, times }, 'pull failed')
     }),
     ...logStaleTags(logger),
+    whenNothingIsPulled(() =>
+      logger.warn(
+        'no client has asked for an image in the hour since the start: if pods have started on this node, its runtime does not ask this agent; agent doctor says why',
+      ),
+    ),
   ]
   return {
     info: (message, fields = {}) => logger.info(fields, redact(message)),
@@ -124,6 +130,9 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
     subscribe('upstream.answered', (event) => logger.debug(event, 'upstream request')),
     subscribe('upstream.quota', (event) => logger.debug(event, 'upstream quota')),
     subscribe('upstream.limited', (event) => logger.warn(event, 'upstream rate limit reached')),
+    subscribe('redirect.answered', ({ repository, ...rest }) =>
+      logger.debug({ ...rest, repository: repositoryText(repository) }, 'redirected'),
+    ),
     subscribe('tag.revalidated', ({ repository, ...rest }) =>
       logger.debug({ ...rest, repository: repositoryText(repository) }, 'tag revalidated'),
     ),
@@ -178,6 +187,9 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
     }),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
+    subscribe('store.journalFailed', (event) =>
+      logger.warn(event, 'the journal of hosted images could not be written; it is tried again'),
+    ),
     subscribe('store.repaired', (event) => logger.warn(event, 'the damaged store index was repaired')),
     subscribe('store.recovered', (event) => {
       const { adopted, dropped } = event

@@ -1,54 +1,90 @@
 import { readWhenScraped } from './instruments.ts'
 import { type Metric, sample } from './text-format.ts'
 
-/** Current values, which are read when Prometheus scrapes the agent. */
+/** Values that are read when Prometheus scrapes the agent. */
 export interface GaugeValues {
+  readonly isReady: boolean
+  /** The images that the settings keep warm, by whether they are completely stored. */
+  readonly warmImages: { readonly stored: number; readonly missing: number }
   readonly flightsActive: number
   readonly flightWaiters: number
   readonly storeBytes: number
   readonly storeBlobs: number
+  /** undefined while the limit is not known, or without one. */
+  readonly storeLimitBytes: number | undefined
+  readonly pinnedBytes: number
   readonly evictedBytes: number
+  readonly scrub: {
+    readonly isRunning: boolean
+    readonly found: number
+    readonly lastEndedAt: number | undefined
+  }
   readonly peersConnected: number
   /** Since the first start of the agent on this data folder. */
   readonly savedBytes: { readonly clients: number; readonly peers: number }
 }
 
-export function gaugeMetrics(gauges: () => GaugeValues): readonly Metric[] {
-  const gauge = (name: string, help: string, read: (now: GaugeValues) => number): Metric =>
-    readWhenScraped('gauge', name, help, () => read(gauges()))
+/** The gauges with their current values. */
+export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
+  const { scrub, warmImages, savedBytes } = now
   return [
+    gauge('leat_ready', '1 while clients are served.', Number(now.isReady)),
+    labelled(
+      'gauge',
+      'leat_warm_images',
+      'Images that are kept warm, by whether they are completely stored.',
+      {
+        'state="stored"': warmImages.stored,
+        'state="missing"': warmImages.missing,
+      },
+    ),
+    gauge('leat_flights_active', 'Transfers from outside this node that are in progress.', now.flightsActive),
+    gauge('leat_flight_waiters', 'Requests that are reading from a transfer in progress.', now.flightWaiters),
+    gauge('leat_store_bytes', 'Verified content bytes in the store.', now.storeBytes),
+    gauge('leat_store_blobs', 'Blobs and manifests in the store.', now.storeBlobs),
+    gauge('leat_store_limit_bytes', 'How many bytes the store may have now.', now.storeLimitBytes),
     gauge(
-      'leat_flights_active',
-      'Transfers from outside this node that are in progress.',
-      (now) => now.flightsActive,
+      'leat_store_pinned_bytes',
+      'Stored bytes that pins protect from eviction, without hosted content.',
+      now.pinnedBytes,
+    ),
+    gauge('leat_scrub_running', '1 while a round of the scrub is under way.', Number(scrub.isRunning)),
+    gauge(
+      'leat_scrub_corrupt_blobs',
+      'Corrupt blobs that the current round of the scrub has found.',
+      scrub.found,
     ),
     gauge(
-      'leat_flight_waiters',
-      'Requests that are reading from a transfer in progress.',
-      (now) => now.flightWaiters,
+      'leat_scrub_last_round_timestamp_seconds',
+      'When the last round of the scrub ended, in seconds since the Unix epoch.',
+      scrub.lastEndedAt === undefined ? undefined : scrub.lastEndedAt / 1000,
     ),
-    gauge('leat_store_bytes', 'Verified content bytes in the store.', (now) => now.storeBytes),
-    gauge('leat_store_blobs', 'Blobs and manifests in the store.', (now) => now.storeBlobs),
-    gauge(
-      'leat_peers_connected',
-      'Other agents of the swarm that are currently known.',
-      (now) => now.peersConnected,
-    ),
+    gauge('leat_peers_connected', 'Other agents of the swarm that are currently known.', now.peersConnected),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',
       'Bytes evicted to keep the store below its limit.',
-      () => gauges().evictedBytes,
+      () => now.evictedBytes,
     ),
-    {
-      name: 'leat_saved_bytes_total',
-      help: 'Bytes that clients and peers got without a transfer from upstream for their request.',
-      type: 'counter',
-      *samples() {
-        const { clients, peers } = gauges().savedBytes
-        yield sample(this.name, 'to="clients"', clients)
-        yield sample(this.name, 'to="peers"', peers)
-      },
-    },
+    labelled(
+      'counter',
+      'leat_saved_bytes_total',
+      'Bytes that clients and peers got without a transfer from upstream for their request.',
+      { 'to="clients"': savedBytes.clients, 'to="peers"': savedBytes.peers },
+    ),
   ]
+}
+
+function gauge(name: string, help: string, value: number | undefined): Metric {
+  return readWhenScraped('gauge', name, help, () => value)
+}
+
+function labelled(
+  type: Metric['type'],
+  name: string,
+  help: string,
+  values: Readonly<Record<string, number>>,
+): Metric {
+  const samples = Object.entries(values).map(([label, value]) => sample(name, label, value))
+  return { name, help, type, samples: () => samples }
 }

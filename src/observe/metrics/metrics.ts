@@ -1,13 +1,15 @@
 import { Failure } from '../../ports/failure.ts'
 import { REJECTIONS, subscribe } from '../events.ts'
 import { type GaugeValues, gaugeMetrics } from './gauges.ts'
-import { Counter, Gauge, Histogram, infoMetric } from './instruments.ts'
+import { Counter, Gauge, Histogram, infoMetric, readWhenScraped } from './instruments.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { exposition, type Metric } from './text-format.ts'
 
 /** Counts since the start of the agent: requests, and bytes by where they came from or went to. */
 export interface CounterTotals {
   readonly requests: number
+  /** When a client last asked for a manifest or a blob, in milliseconds since the epoch; undefined while none has. */
+  readonly lastPullAt: number | undefined
   readonly served: {
     readonly local: number
     readonly inflight: number
@@ -23,6 +25,11 @@ const SERVED_FROM = ['local', 'inflight', 'peer', 'upstream'] as const
 const FETCHED_FROM = ['peer', 'upstream'] as const
 /** The buckets reach from a manifest served from memory to a layer of several GiB over a slow connection. */
 const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300]
+
+/** An upstream registry needs a round trip at least. */
+const UPSTREAM_BUCKETS_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+const FLIGHT_OUTCOMES = ['stored', 'passed', 'failed'] as const
+const TAG_OUTCOMES = ['same', 'moved', 'new', 'stale-if-error', 'gone'] as const
 
 /** Turns the events that the agent publishes into Prometheus metrics, from construction until `close`. */
 export class Metrics {
@@ -58,6 +65,18 @@ export class Metrics {
     help: 'Requests to upstream registries, with or without a response.',
     labels: ['host', 'kind'],
   })
+  readonly #upstreamSeconds = new Histogram({
+    name: 'leat_upstream_request_duration_seconds',
+    help: 'Time from a request to an upstream registry to the headers of its response, or to its failure.',
+    labels: ['host'],
+    bounds: UPSTREAM_BUCKETS_SECONDS,
+    limit: 30,
+  })
+  readonly #contentRequests = new Counter({
+    name: 'leat_content_requests_total',
+    help: 'Requests that were answered with content, by where it came from; local means a hit.',
+    labels: ['source'],
+  })
   readonly #upstreamAnswers = new Counter({
     name: 'leat_upstream_answers_total',
     help: 'Responses of upstream registries, by status class; none means no response.',
@@ -83,6 +102,11 @@ export class Metrics {
     help: 'Content that did not match its digest, by source.',
     labels: ['source'],
   })
+  readonly #redirects = new Counter({
+    name: 'leat_redirects_total',
+    help: 'Redirects sent to clients of redirected hosts, by where they lead: upstream, or a bucket.',
+    labels: ['host', 'target'],
+  })
   readonly #tagRevalidations = new Counter({
     name: 'leat_tag_revalidations_total',
     help: 'Tag revalidations against upstream, by outcome.',
@@ -104,18 +128,26 @@ export class Metrics {
     labels: ['webhook', 'outcome'],
   })
   readonly #process = new ProcessMetrics()
-  readonly #fixedMetrics: readonly Metric[]
+  readonly #eventMetrics: readonly Metric[]
   readonly #subscriptions: readonly (() => void)[]
   #requestCount = 0
+  #lastPullAt: number | undefined
 
-  constructor(options: { readonly version: string; readonly gauges: () => GaugeValues }) {
+  constructor(options: { readonly version: string }) {
     for (const reason of REJECTIONS) this.#rejected.add(0, { reason })
-    for (const source of SERVED_FROM) this.#served.add(0, { source })
+    for (const source of SERVED_FROM) {
+      this.#served.add(0, { source })
+      this.#contentRequests.add(0, { source })
+    }
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
     for (const source of ['peer', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
     for (const direction of ['in', 'out']) this.#peerBytes.add(0, { direction })
     this.#peerTakes.add(0, { outcome: 'done' })
-    this.#fixedMetrics = [...this.#eventMetrics(options.version), ...gaugeMetrics(options.gauges)]
+    for (const outcome of FLIGHT_OUTCOMES) {
+      for (const kind of ['manifest', 'blob']) this.#flights.add(0, { kind, outcome })
+    }
+    for (const outcome of TAG_OUTCOMES) this.#tagRevalidations.add(0, { outcome })
+    this.#eventMetrics = this.#allEventMetrics(options.version)
     this.#subscriptions = this.#subscribe()
   }
 
@@ -124,8 +156,8 @@ export class Metrics {
     this.#process.close()
   }
 
-  text(): string {
-    return exposition([...this.#fixedMetrics, ...this.#process.metrics()])
+  text(gauges: GaugeValues): string {
+    return exposition([...this.#eventMetrics, ...gaugeMetrics(gauges), ...this.#process.metrics()])
   }
 
   totals(): CounterTotals {
@@ -134,6 +166,7 @@ export class Metrics {
     const peers = (direction: string): number => this.#peerBytes.value({ direction })
     return {
       requests: this.#requestCount,
+      lastPullAt: this.#lastPullAt,
       served: {
         local: served('local'),
         inflight: served('inflight'),
@@ -145,15 +178,23 @@ export class Metrics {
     }
   }
 
-  #eventMetrics(version: string): readonly Metric[] {
+  #allEventMetrics(version: string): readonly Metric[] {
     return [
       infoMetric('leat_build_info', 'The version of the agent, as a label.', { version }),
+      readWhenScraped(
+        'gauge',
+        'leat_last_pull_timestamp_seconds',
+        'When a client last asked for a manifest or a blob, in seconds since the Unix epoch; 0 while none has since the start.',
+        () => (this.#lastPullAt ?? 0) / 1000,
+      ),
       this.#requests,
       this.#requestSeconds,
       this.#rejected,
       this.#served,
       this.#fetched,
+      this.#contentRequests,
       this.#upstream,
+      this.#upstreamSeconds,
       this.#upstreamAnswers,
       this.#quotaRemaining,
       this.#circuitOpen,
@@ -163,16 +204,20 @@ export class Metrics {
       this.#peerBytes,
       this.#peerTakes,
       this.#webhookEvents,
+      this.#redirects,
     ]
   }
 
   #subscribe(): readonly (() => void)[] {
     return [
-      subscribe('request.ended', ({ route, method, code, ms, bytes, source }) => {
+      subscribe('request.ended', ({ route, method, code, ms, bytes, source, reference }) => {
         this.#requestCount += 1
+        if (reference !== undefined) this.#lastPullAt = Date.now()
         this.#requests.add(1, { route, method: METHODS.has(method) ? method : 'other', code: String(code) })
         this.#requestSeconds.observe(ms / 1000, { route })
-        if (source !== undefined) this.#served.add(bytes, { source })
+        if (source === undefined) return
+        this.#served.add(bytes, { source })
+        this.#contentRequests.add(1, { source })
       }),
       subscribe('http.rejected', ({ reason }) => this.#rejected.add(1, { reason })),
       subscribe('flight.attempted', ({ sourceKind, bytes }) =>
@@ -182,8 +227,9 @@ export class Metrics {
         const outcome = isStored ? 'stored' : error === undefined ? 'passed' : 'failed'
         this.#flights.add(1, { kind, outcome })
       }),
-      subscribe('upstream.answered', ({ host, kind, status }) => {
+      subscribe('upstream.answered', ({ host, kind, status, ms }) => {
         this.#upstream.add(1, { host, kind })
+        this.#upstreamSeconds.observe(ms / 1000, { host })
         const statusClass = status === undefined ? 'none' : `${Math.floor(status / 100)}xx`
         this.#upstreamAnswers.add(1, { host, status: statusClass })
       }),
@@ -196,6 +242,7 @@ export class Metrics {
       }),
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
       subscribe('webhook.ended', ({ webhook, outcome }) => this.#webhookEvents.add(1, { webhook, outcome })),
+      subscribe('redirect.answered', ({ host, target }) => this.#redirects.add(1, { host, target })),
       subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }

@@ -6,6 +6,14 @@ import type { Metric } from './text-format.ts'
 
 /** How often the event loop is sampled; a stall shorter than this does not show. */
 const RESOLUTION_MS = 50
+/** The lag is that of the last whole period, which all scrapers see. */
+const PERIOD_MS = 60_000
+
+interface Lag {
+  readonly mean: number
+  readonly p99: number
+  readonly max: number
+}
 
 /** Metrics of the process, under the names that Prometheus client libraries use, so that existing dashboards work. */
 export class ProcessMetrics {
@@ -13,11 +21,19 @@ export class ProcessMetrics {
   readonly #startedAt = Date.now() / 1000 - uptime()
   #memory = memoryUsage()
 
-  constructor() {
+  #lag: Lag | undefined
+  readonly #timer: NodeJS.Timeout
+
+  constructor({ periodMs = PERIOD_MS }: { periodMs?: number } = {}) {
     this.#delay.enable()
+    this.#timer = setInterval(() => {
+      this.#lag = this.#lagSoFar()
+      this.#delay.reset()
+    }, periodMs).unref()
   }
 
   close(): void {
+    clearInterval(this.#timer)
     this.#delay.disable()
   }
 
@@ -70,19 +86,27 @@ export class ProcessMetrics {
     yield* this.#eventLoopLag()
   }
 
-  /** The lag is measured since the last scrape: a mean over days would hide every stall. */
   *#eventLoopLag(): Iterable<Metric> {
-    const samples = this.#delay.count
-    const lagSeconds = (nanoseconds: number): number | undefined =>
-      samples === 0 ? undefined : Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000)
-    const mean = lagSeconds(this.#delay.mean)
-    const p99 = lagSeconds(this.#delay.percentile(99))
-    const max = lagSeconds(this.#delay.max)
-    this.#delay.reset()
-    const help = 'Event loop lag since the last scrape'
-    yield readWhenScraped('gauge', 'nodejs_eventloop_lag_mean_seconds', `${help}: mean.`, () => mean)
-    yield readWhenScraped('gauge', 'nodejs_eventloop_lag_p99_seconds', `${help}: 99th percentile.`, () => p99)
-    yield readWhenScraped('gauge', 'nodejs_eventloop_lag_max_seconds', `${help}: longest.`, () => max)
+    const lag = this.#lag ?? this.#lagSoFar()
+    const help = 'Event loop lag in the last whole minute'
+    yield readWhenScraped('gauge', 'nodejs_eventloop_lag_mean_seconds', `${help}: mean.`, () => lag?.mean)
+    yield readWhenScraped(
+      'gauge',
+      'nodejs_eventloop_lag_p99_seconds',
+      `${help}: 99th percentile.`,
+      () => lag?.p99,
+    )
+    yield readWhenScraped('gauge', 'nodejs_eventloop_lag_max_seconds', `${help}: longest.`, () => lag?.max)
+  }
+
+  #lagSoFar(): Lag | undefined {
+    if (this.#delay.count === 0) return undefined
+    const seconds = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1000)
+    return {
+      mean: seconds(this.#delay.mean),
+      p99: seconds(this.#delay.percentile(99)),
+      max: seconds(this.#delay.max),
+    }
   }
 }
 

@@ -91,6 +91,11 @@ export class Journal {
     return this.#requests.newestFirst()
   }
 
+  /** Gives all recorded flights, newest first. */
+  lastFlights(): Iterable<FlightRecord> {
+    return this.#flights.newestFirst()
+  }
+
   /** Finds requests for any of these references in `repository`, or in all repositories; newest first. */
   requests(
     references: readonly string[],

@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import { childrenOf, type Manifest, type Platform, parseManifest } from '../../oci/manifest.ts'
 import { repositoryKey } from '../../oci/names/repository.ts'
 import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
+import { rfc3339 } from '../rfc3339.ts'
 import { pinnedBy, SharedParts } from './sharing.ts'
 import type { BlobView, ContentView, TagView } from './view.ts'
 
@@ -46,12 +47,6 @@ export function blobFacts(blob: BlobView): Omit<BlobReport, 'digest' | 'pinned'>
     lastUsedAt: rfc3339(blob.lastUsedAt),
     origin: blob.origin,
   }
-}
-
-/** A wrong clock may have written a time that no date can hold; that must not break a report. */
-export function rfc3339(ms: number): string {
-  const date = new Date(ms)
-  return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString()
 }
 
 export function platformText(platform: Platform | undefined): string | undefined {

@@ -1,5 +1,6 @@
 import type { Parsed } from '../../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
+import type { HistoryReport } from '../../schemas/history-report.ts'
 import type { PullsReport } from '../../schemas/pull-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { WhyReport } from '../../schemas/why-report.ts'
@@ -9,7 +10,8 @@ import { FileProblems } from '../records/file-problems.ts'
 import { HostRecords } from '../records/hosts.ts'
 import { Journal } from '../records/journal.ts'
 import { listBlobs, listImages } from './listing.ts'
-import { pullsOf } from './pulls.ts'
+import { historyReport } from './recent/history.ts'
+import { pullsOf } from './recent/pulls.ts'
 import { statusReport } from './status.ts'
 import type { NodeView } from './view.ts'
 import { whyReport } from './why.ts'
@@ -24,7 +26,7 @@ export class Reporter {
 
   constructor(view: NodeView) {
     this.#view = view
-    this.#metrics = new Metrics({ version: view.version, gauges: () => gaugeValues(view) })
+    this.#metrics = new Metrics({ version: view.version })
   }
 
   async status(): Promise<StatusReport> {
@@ -32,7 +34,11 @@ export class Reporter {
   }
 
   pulls(): PullsReport {
-    return { pulls: pullsOf(this.#journal.lastRequests()) }
+    return { pulls: pullsOf(this.#journal.lastRequests(), this.#journal.lastFlights()) }
+  }
+
+  history(): HistoryReport {
+    return historyReport(this.#view.history())
   }
 
   blobs(): AsyncIterable<BlobReport> {
@@ -47,8 +53,8 @@ export class Reporter {
     return whyReport(this.#view, this.#journal, this.#hosts, subject)
   }
 
-  metrics(): string {
-    return this.#metrics.text()
+  async metrics(): Promise<string> {
+    return this.#metrics.text(await gaugeValues(this.#view))
   }
 
   ready(): {
@@ -68,18 +74,22 @@ export class Reporter {
   }
 }
 
-function gaugeValues(view: NodeView): GaugeValues {
+async function gaugeValues(view: NodeView): Promise<GaugeValues> {
+  const [pinnedBytes, scrub, warmImages] = await Promise.all([view.pinnedBytes(), view.scrub(), view.warm()])
   const flights = view.flights()
   const store = view.store()
   return {
+    isReady: view.notReadyReasons().length === 0,
+    warmImages,
+    storeLimitBytes: store.limitBytes,
+    pinnedBytes,
+    scrub: { isRunning: scrub.isRunning, found: scrub.found, lastEndedAt: scrub.lastRound?.endedAt },
     flightsActive: flights.length,
     flightWaiters: flights.reduce((sum, flight) => sum + flight.waiters, 0),
     storeBytes: store.bytes,
     storeBlobs: store.blobs,
     evictedBytes: store.evictedBytes,
     savedBytes: view.saved().total,
-    get peersConnected() {
-      return view.peers()?.members.length ?? 0
-    },
+    peersConnected: view.peers()?.members.length ?? 0,
   }
 }

@@ -3,7 +3,7 @@ import type { FlightReport, SourceReport, StatusReport } from '../../schemas/sta
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import type { SavingsView } from '../records/savings.ts'
-import { rfc3339 } from './listing.ts'
+import { rfc3339 } from '../rfc3339.ts'
 import { peersReport } from './peers.ts'
 import type { FlightView, NodeView, ScrubView, SourceView } from './view.ts'
 
@@ -19,6 +19,7 @@ export async function statusReport(
   const peers = view.peers()
   return {
     version: view.version,
+    name: view.name,
     startedAt: rfc3339(view.startedAt),
     addresses: { registry: registry ?? null, admin: admin ?? null },
     data: view.data,
@@ -35,6 +36,7 @@ export async function statusReport(
     },
     flights: view.flights().map(flightReport),
     requests: totals.requests,
+    lastPullAt: totals.lastPullAt === undefined ? null : rfc3339(totals.lastPullAt),
     served: totals.served,
     clients: view.clients(),
     fetched: totals.fetched,

@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
+import type { HistoryView } from '../records/history/history.ts'
 import type { SavingsView } from '../records/savings.ts'
 
 /** A stored blob or manifest. Times are in milliseconds since the epoch. */
@@ -96,6 +97,8 @@ export interface WebhookView {
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
+  /** The name of the machine, or of the node in Kubernetes. */
+  readonly name: string
   readonly startedAt: number
   readonly data: string
   /** The registry of a reference that names none. */
@@ -114,6 +117,10 @@ export interface NodeView extends ContentView {
   /** What clients of the registry API use of the limited resources now. */
   clients(): StatusReport['clients']
   scrub(): Promise<ScrubView>
+  /** Stored bytes that pins protect, without what is hosted. */
+  pinnedBytes(): Promise<number>
+  /** How many of the images that the settings keep warm are completely stored, and how many are not. */
+  warm(): Promise<{ readonly stored: number; readonly missing: number }>
   /** Why this node does not serve yet, each a sentence; empty when it is ready. */
   notReadyReasons(): readonly string[]
   flights(): readonly FlightView[]
@@ -130,6 +137,7 @@ export interface NodeView extends ContentView {
   /** The local sources, in the order in which they are asked. */
   sources(): Promise<readonly SourceView[]>
   saved(): SavingsView
+  history(): { readonly hour: HistoryView; readonly day: HistoryView }
   webhooks(): readonly WebhookView[]
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined

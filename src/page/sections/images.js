@@ -1,10 +1,19 @@
 import { agoText, plural, sizeText } from '../../observe/text.js'
 import { fetchJsonLines } from '../api.js'
-import { byId, createElement, createListUpdater, createRow, createWhyLink, setOptionalText } from '../dom.js'
+import {
+  byId,
+  createElement,
+  createListUpdater,
+  createRow,
+  createWhyLink,
+  setOptionalText,
+  setText,
+} from '../dom.js'
 
 /** @typedef {import('../../schemas/content-report.ts').ImageReport} ImageReport */
 
-const MAX_SHOWN = 200
+/** How many images are shown at first, and how many more at a time. */
+const PAGE = 100
 /** A longer list helps no reader, and each image costs the agent a few reads. */
 const MAX_FETCHED = 2000
 /** The longer the agent takes for the list, the less often the page fetches the list. */
@@ -13,6 +22,10 @@ const PAUSE_FACTOR = 20
 
 const none = byId('images-none')
 const table = byId('images-table')
+const view = byId('images-view')
+const filter = /** @type {HTMLInputElement} */ (byId('images-filter'))
+const sort = /** @type {HTMLSelectElement} */ (byId('images-sort'))
+const count = byId('images-count')
 const more = byId('images-more')
 const suggestions = byId('suggestions')
 const updateTable = createListUpdater(byId('images'), nameOf, createImageRow)
@@ -20,6 +33,21 @@ const updateTable = createListUpdater(byId('images'), nameOf, createImageRow)
 /** @type {string | undefined} */
 let shownVersion
 let nextFetchAt = 0
+/** @type {ImageReport[]} */
+let all = []
+let shownCount = PAGE
+
+view.addEventListener('submit', (event) => event.preventDefault())
+for (const control of [filter, sort]) {
+  control.addEventListener('input', () => {
+    shownCount = PAGE
+    show()
+  })
+}
+more.addEventListener('click', () => {
+  shownCount += PAGE
+  show()
+})
 let isFetching = false
 
 /**
@@ -39,7 +67,8 @@ export async function showImages(version, { signal }) {
       images.push(/** @type {ImageReport} */ (image))
       if (images.length === MAX_FETCHED) break
     }
-    showAll(images)
+    all = images
+    show()
     shownVersion = version
   } finally {
     isFetching = false
@@ -48,10 +77,11 @@ export async function showImages(version, { signal }) {
   }
 }
 
-/** @param {ImageReport[]} images */
-function showAll(images) {
-  images.sort((a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''))
-  const shown = images.slice(0, MAX_SHOWN)
+function show() {
+  const words = filter.value.trim().toLowerCase().split(/\s+/)
+  const found = all.filter((image) => words.every((word) => nameOf(image).toLowerCase().includes(word)))
+  found.sort(ORDERS[/** @type {keyof typeof ORDERS} */ (sort.value)] ?? ORDERS.used)
+  const shown = found.slice(0, shownCount)
   updateTable(shown)
   suggestions.replaceChildren(
     ...shown.map((image) => {
@@ -60,15 +90,24 @@ function showAll(images) {
       return option
     }),
   )
-  none.hidden = images.length > 0
-  table.hidden = images.length === 0
-  const count = images.length === MAX_FETCHED ? `at least ${MAX_FETCHED}` : String(images.length)
+  none.hidden = all.length > 0
+  view.hidden = all.length === 0
+  table.hidden = shown.length === 0
+  const total = all.length === MAX_FETCHED ? `at least ${MAX_FETCHED} images` : plural(all.length, 'image')
+  setText(count, found.length === all.length ? total : `${found.length} of ${total}`)
   setOptionalText(
     more,
-    images.length > MAX_SHOWN
-      ? `The ${MAX_SHOWN} most recently used of ${count} images; agent ls lists all.`
-      : '',
+    found.length > shown.length ? `Show ${Math.min(PAGE, found.length - shown.length)} more` : '',
   )
+}
+
+const ORDERS = {
+  /** @type {(a: ImageReport, b: ImageReport) => number} */
+  used: (a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''),
+  /** @type {(a: ImageReport, b: ImageReport) => number} */
+  name: (a, b) => nameOf(a).localeCompare(nameOf(b)),
+  /** @type {(a: ImageReport, b: ImageReport) => number} */
+  size: (a, b) => b.bytesHere - a.bytesHere,
 }
 
 /** @param {ImageReport} image */

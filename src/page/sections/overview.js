@@ -19,7 +19,7 @@ const updateLegend = createSourcesLegend(byId('served'))
 
 /** @param {StatusReport} status */
 export function showOverview(status) {
-  const { addresses, served, startedAt, version } = status
+  const { served, startedAt, version } = status
   const now = Date.now()
   showStore(status.store)
   saved.show(...savedTexts(status))
@@ -27,14 +27,22 @@ export function showOverview(status) {
     sizeText(status.fetched.upstream),
     `from upstream; ${sizeText(status.fetched.peer)} from peers`,
   )
-  requests.show(
-    String(status.requests),
-    addresses.registry === null ? 'The registry API does not listen yet' : `on ${addresses.registry}`,
-  )
+  requests.show(String(status.requests), requestsText(status, now))
   scrub.show(...scrubTexts(status.store.scrub, now))
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
   updateBar(served)
   updateLegend(served)
+}
+
+/**
+ * @param {StatusReport} status
+ * @param {number} now
+ */
+function requestsText({ addresses, lastPullAt }, now) {
+  if (addresses.registry === null) return 'The registry API does not listen yet'
+  const last =
+    lastPullAt === null ? 'none for an image yet' : `the last one for an image ${agoText(lastPullAt, now)}`
+  return `on ${addresses.registry}; ${last}`
 }
 
 /** @param {StatusReport['store']} store */

@@ -1,6 +1,15 @@
 import { agoText, spanText } from '../../observe/text.js'
-import { byId, createElement, createListUpdater, createWhyLink, setText, shortenDigest } from '../dom.js'
+import {
+  byId,
+  createElement,
+  createListUpdater,
+  createWhyLink,
+  setOptionalText,
+  setText,
+  shortenDigest,
+} from '../dom.js'
 import { createSourcesBar, sourcesText } from './byte-sources.js'
+import { createWaterfall } from './waterfall.js'
 
 /** @typedef {import('../../schemas/pull-report.ts').PullReport} PullReport */
 
@@ -23,11 +32,14 @@ function createItem() {
   bar.ariaHidden = 'true'
   const updateBar = createSourcesBar(bar)
   const facts = createElement('p', 'muted')
+  const failure = createElement('p', 'bad')
+  const waterfall = createWaterfall()
   let shownReferences = ''
   return {
-    element: createElement('li', '', links, bar, facts),
+    element: createElement('li', '', links, bar, facts, failure, waterfall.element),
     /** @param {PullReport} pull */
-    update({ repository, references, startedAt, endedAt, requests, failed, bytes }) {
+    update(pull) {
+      const { repository, references, startedAt, endedAt, requests, failed, bytes } = pull
       const joined = references.join(' ')
       if (joined !== shownReferences) {
         shownReferences = joined
@@ -37,11 +49,9 @@ function createItem() {
       }
       updateBar(bytes)
       const ms = Date.parse(endedAt) - Date.parse(startedAt)
-      const failures = failed === 0 ? '' : `; ${failed} failed`
-      setText(
-        facts,
-        `${agoText(endedAt, Date.now())}, took ${spanText(ms)}: ${sourcesText(bytes, requests)}${failures}`,
-      )
+      setText(facts, `${agoText(endedAt, Date.now())}, took ${spanText(ms)}: ${sourcesText(bytes, requests)}`)
+      setOptionalText(failure, failed === 0 ? '' : `${failed} failed: ${pull.failure}`)
+      waterfall.update(pull)
     },
   }
 }

@@ -16,7 +16,7 @@ export function showUpstreams(upstreams) {
 
 /** @param {Upstream} upstream */
 function createUpstreamRow({ host }) {
-  const { element, setTexts } = createRow(host, ['number', 'number', '', '', ''])
+  const { element, setTexts, cells } = createRow(host, ['number', 'number', '', '', ''])
   return {
     element,
     /** @param {Upstream} upstream */
@@ -28,8 +28,19 @@ function createUpstreamRow({ host }) {
         quota === null ? 'unknown' : quotaText(quota),
         resting === null ? 'ok' : `paused: ${resting}`,
       ])
+      const hasFailed = lastAt !== null && (lastStatus === null || lastStatus >= 500 || lastStatus === 429)
+      setClass(cells[2], hasFailed ? 'bad' : '')
+      setClass(cells[4], resting === null ? 'good' : 'bad')
     },
   }
+}
+
+/**
+ * @param {HTMLElement | undefined} cell
+ * @param {string} className
+ */
+function setClass(cell, className) {
+  if (cell !== undefined && cell.className !== className) cell.className = className
 }
 
 /** @param {NonNullable<Upstream['quota']>} quota */

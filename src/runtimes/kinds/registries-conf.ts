@@ -1,3 +1,4 @@
+import { CHECK_REPOSITORY } from '../../oci/names/check-repository.ts'
 import { registryInPath } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../files/failure.ts'
 import { withMarkers } from '../files/markers.ts'
@@ -22,6 +23,8 @@ export const WELL_KNOWN = [
   'nvcr.io',
   'docker.elastic.co',
   'cgr.dev',
+  // `agent doctor` has CRI-O pull its image.
+  CHECK_REPOSITORY.registry,
 ]
 
 /** A file of others. Entries of later files override those of earlier ones. */

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { errorCode } from '../../lib/error-code.ts'
 import { FileHasher } from '../../lib/hashing/file-hasher.ts'
-import { algorithmOf, type Digest, parseDigest } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, parseDigest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import { diskFailure, ignore } from '../files/layout.ts'
@@ -49,6 +49,7 @@ export class Inspector {
     piece: number,
     beforeRead: BeforeRead,
   ): Promise<InspectionResult> {
+    if ((await this.#store.index.get(digest))?.isInline) return this.#inspectInline(digest, beforeRead)
     let file: OpenFile | undefined
     try {
       file = await this.#store.blobFiles.open(digest)
@@ -67,6 +68,19 @@ export class Inspector {
 
   stop(): Promise<void> {
     return this.#hasher.stop()
+  }
+
+  /** An inline content is small enough to be hashed at once. */
+  async #inspectInline(digest: Digest, beforeRead: BeforeRead): Promise<InspectionResult> {
+    const { index, quarantine, dropCorrupt } = this.#store
+    const bytes = await index.bytes(digest)
+    await beforeRead(bytes?.length ?? 0)
+    const found = bytes === undefined ? 'no bytes' : digestOf(bytes, algorithmOf(digest))
+    if (found === digest) return { state: 'intact' }
+    if (!(await index.get(digest))?.isInline) return { state: 'gone' }
+    if (bytes !== undefined) await quarantine.writeFile(digest, bytes)
+    await dropCorrupt(digest, found)
+    return { state: 'rotted', found }
   }
 
   /** Gives the digest of the file, or a text that says what is wrong with it. */

@@ -32,21 +32,18 @@ export async function reconcile(index: BlobIndex, blobFiles: BlobFiles): Promise
   let blobs = 0
   for (const algorithm of ALGORITHMS) {
     for (const prefix of prefixes()) {
-      const [files, sizes] = await Promise.all([
+      const [files, entries] = await Promise.all([
         blobFiles.list(algorithm, prefix),
-        index.sizesUnder(`${algorithm}:${prefix}`),
+        index.entriesUnder(`${algorithm}:${prefix}`),
       ])
-      for (const digest of files) {
-        const size = sizes.get(digest)
-        sizes.delete(digest)
-        if (size === undefined) {
-          unknownFiles.push(digest)
-          continue
-        }
-        bytes += size
-        blobs += 1
+      const named = new Set(files)
+      unknownFiles.push(...files.filter((digest) => entries.get(digest) === undefined))
+      for (const [digest, entry] of entries) {
+        if (entry !== undefined && (entry.isInline || named.has(digest))) {
+          bytes += entry.size
+          blobs += 1
+        } else if (!named.has(digest)) withoutFile.push(digest)
       }
-      withoutFile.push(...sizes.keys())
     }
   }
   await removeEntries(index, withoutFile)

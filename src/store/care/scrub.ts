@@ -206,8 +206,8 @@ export class Scrub {
       for (let prefix = 0; prefix < 256; prefix++) {
         const start = `${algorithm}:${prefix.toString(16).padStart(2, '0')}`
         if (after !== undefined && start < after.slice(0, start.length)) continue
-        for (const [digest, size] of await this.#store.index.sizesUnder(start)) {
-          if (size !== undefined && (after === undefined || digest > after)) yield [digest, size]
+        for (const [digest, entry] of await this.#store.index.entriesUnder(start)) {
+          if (entry !== undefined && (after === undefined || digest > after)) yield [digest, entry.size]
         }
       }
     }

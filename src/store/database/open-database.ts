@@ -15,13 +15,19 @@ const TABLE_OR_LOG = /\.(?:ldb|sst|log)$/
 // `level` re-exports classic-level in Node but types only what browsers have too.
 const repair = (Level as unknown as { repair(location: string): Promise<void> }).repair
 
+/** An open index. `isMended`: it was damaged, and may lack what it had. */
+export interface OpenedDatabase {
+  readonly database: Database
+  readonly isMended: boolean
+}
+
 /** Opens the index. A damaged index is repaired or, where that fails, rebuilt from the blobs on disk. */
-export async function openDatabase(layout: Layout): Promise<Database> {
+export async function openDatabase(layout: Layout): Promise<OpenedDatabase> {
   try {
-    return await tryOpen(layout)
+    return { database: await tryOpen(layout), isMended: false }
   } catch (error) {
     if (!isDamage(error)) throw error
-    return repairDatabase(layout, error)
+    return { database: await repairDatabase(layout, error), isMended: true }
   }
 }
 

@@ -27,6 +27,8 @@ export class Layout {
   readonly partial: string
   readonly quarantine: string
   readonly index: string
+  /** The journal of what is hosted. */
+  readonly hosted: string
   /** A file that only takes up room on the disk; `database/reserve-file.ts` says why. */
   readonly reserve: string
 
@@ -36,6 +38,7 @@ export class Layout {
     this.partial = join(root, 'partial')
     this.quarantine = join(root, 'quarantine')
     this.index = join(root, 'index')
+    this.hosted = join(root, 'hosted')
     this.reserve = join(root, 'reserve')
   }
 

@@ -1,4 +1,3 @@
-import { lstat } from 'node:fs/promises'
 import type { Digest } from '../../oci/digest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { HostedCatalog, LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
@@ -8,7 +7,9 @@ import {
   PUSHED,
   type UploadStore,
 } from '../../ports/hosted/hosted-store.ts'
-import { diskFailure, ignore } from '../files/layout.ts'
+import { diskFailure } from '../files/layout.ts'
+import { MOST_INLINE_BYTES } from '../index/blob-entry.ts'
+import { isWhole } from '../writing/is-whole.ts'
 import type { PublishAs } from '../writing/publish-as.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
 
@@ -59,6 +60,10 @@ export class DiskHostedStore implements HostedStore {
     }
   }
 
+  /**
+   * A small manifest is in the index with its link, so that one synced write makes all of it durable: a file would take three
+   * more. A file that the manifest has from a pull stays until the manifest is dropped.
+   */
   async #putManifest({
     bytes,
     digest,
@@ -69,20 +74,16 @@ export class DiskHostedStore implements HostedStore {
     tags,
   }: ManifestToStore): Promise<void> {
     const { index, blobFiles } = this.#parts
-    const before = await index.get(digest)
-    const stats = await lstat(blobFiles.path(digest)).catch(ignore('ENOENT'))
-    const isWhole = stats?.isFile() === true && stats.size === bytes.length
-    if (before === undefined || !isWhole) await blobFiles.putBytes(digest, bytes)
-    await index.put(
-      {
-        digest,
-        size: bytes.length,
-        kind: 'manifest',
-        mediaType: before?.mediaType ?? mediaType,
-        origin: before?.origin ?? PUSHED,
-        storedAt: Date.now(),
-      },
-      { references, subject, repository: undefined, link: { repository, kind: 'manifest', mediaType, tags } },
-    )
+    const { length: size } = bytes
+    const isInline = size <= MOST_INLINE_BYTES
+    if (!isInline && !(await isWhole(digest, size, this.#parts))) await blobFiles.putBytes(digest, bytes)
+    const facts = { digest, size, kind: 'manifest', mediaType, origin: PUSHED, storedAt: Date.now() } as const
+    await index.put(isInline ? { ...facts, isInline } : facts, {
+      references,
+      subject,
+      repository: undefined,
+      bytes: isInline ? bytes : undefined,
+      link: { repository, kind: 'manifest', mediaType, tags },
+    })
   }
 }

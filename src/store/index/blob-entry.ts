@@ -6,7 +6,13 @@ import type { BlobFacts } from '../../ports/blob-store.ts'
 import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
 
 /** The entry of a blob in the index. The last use changes often, so it is stored separately. */
-export type BlobEntry = Omit<BlobFacts, 'lastUsedAt'>
+export interface BlobEntry extends Omit<BlobFacts, 'lastUsedAt'> {
+  /** The bytes are in the index, too: there is no file. */
+  readonly isInline?: true
+}
+
+/** A larger content is a file: the index stays small, and is quick to open. */
+export const MOST_INLINE_BYTES = 64 * 1024
 
 /** How a blob that is being stored relates to other content and to names. */
 export interface BlobRelations {
@@ -15,6 +21,8 @@ export interface BlobRelations {
   /** Undefined for a file that was found on disk: the name under which it was fetched is unknown. */
   readonly repository: Repository | undefined
   readonly checkpoints?: Uint8Array | undefined
+  /** The content itself, for an inline entry. */
+  readonly bytes?: Uint8Array | undefined
   /** For a content that was pushed: the link that the same batch makes. */
   readonly link?: LinkToMake | undefined
 }
@@ -25,6 +33,7 @@ const StoredEntry = v.object({
   mediaType: v.optional(v.string()),
   storedAt: v.number(),
   origin: v.string(),
+  isInline: v.optional(v.literal(true)),
 })
 
 export function encodeEntry({ digest: _, ...value }: BlobEntry): string {
@@ -35,6 +44,6 @@ export function encodeEntry({ digest: _, ...value }: BlobEntry): string {
 export function decodeEntry(digest: Digest, text: string): BlobEntry | undefined {
   const parsed = v.safeParse(StoredEntry, parseJson(text))
   if (!parsed.success) return undefined
-  const { size, kind, mediaType, storedAt, origin } = parsed.output
-  return { digest, size, kind, mediaType, storedAt, origin }
+  const { size, kind, mediaType, storedAt, origin, isInline } = parsed.output
+  return { digest, size, kind, mediaType, storedAt, origin, ...(isInline && { isInline }) }
 }

@@ -2,10 +2,14 @@ import * as v from 'valibot'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { parseJson } from '../../lib/json.ts'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
-import { type Database, keysUnder, pages, SEPARATOR } from '../database/database.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import type { HostedLink } from '../../ports/hosted/hosted-catalog.ts'
+import { type Database, type DatabaseBatch, keysUnder, pages, SEPARATOR } from '../database/database.ts'
 import { type BlobEntry, type BlobRelations, decodeEntry, encodeEntry } from './blob-entry.ts'
 import { EvictionOrder } from './eviction-order.ts'
-import { Links } from './hosted/links.ts'
+import { decodeLink } from './hosted/hosted-link.ts'
+import { linkKey } from './hosted/keys.ts'
+import { type ChangeJournal, Links } from './hosted/links.ts'
 import { putKnownName, removeKnownNames, repositoryKeysOf } from './known-names.ts'
 import { Pins } from './pins.ts'
 import { ReferencedBy } from './referenced-by.ts'
@@ -16,6 +20,7 @@ const StoredDigests = v.array(v.string())
 const CACHED_ENTRIES = 4096
 const blobKey = (digest: Digest): string => `blob${SEPARATOR}${digest}`
 const referencesKey = (digest: Digest): string => `children${SEPARATOR}${digest}`
+const bytesKey = (digest: Digest): string => `bytes${SEPARATOR}${digest}`
 const checkpointsKey = (digest: Digest): string => `marks${SEPARATOR}${digest}`
 
 /** The index of blobs: digest → entry, manifest → references and back, subject → referrers, digest → repositories. */
@@ -35,16 +40,20 @@ export class BlobIndex {
   #bytes = 0
   #blobs = 0
 
-  constructor(database: Database) {
+  /** `journal` is told of each change of what is hosted. */
+  constructor(database: Database, journal?: ChangeJournal) {
     this.#database = database
     this.pins = new Pins(database)
-    this.links = new Links(database, {
-      inTurn: (digest, change) => this.#change(digest, change),
-      sizeOf: async (digest) => (await this.get(digest))?.size,
-      changed: async (digest) => {
+    const entries = {
+      inTurn: (digest: Digest, change: () => Promise<void>) => this.#change(digest, change),
+      sizeOf: async (digest: Digest) => (await this.get(digest))?.size,
+      inlineBytes: async (digest: Digest) =>
+        (await this.get(digest))?.isInline ? this.bytes(digest) : undefined,
+      changed: async (digest: Digest) => {
         if (await this.pins.isRetained(digest)) this.pins.retainedChanged()
       },
-    })
+    }
+    this.links = new Links(database, entries, journal)
     this.referencedBy = new ReferencedBy(database, (manifest) => this.references(manifest))
     this.evictionOrder = new EvictionOrder(database, this)
   }
@@ -78,21 +87,35 @@ export class BlobIndex {
 
   /** Reads many entries at once, without caching them: most will not be needed again. */
   async getMany(digests: readonly Digest[]): Promise<(BlobEntry | undefined)[]> {
-    const texts: (string | undefined)[] = await this.#database.getMany(digests.map(blobKey))
+    const known = digests.map((digest) => this.#cache.get(digest))
+    const unknown = digests.filter((_, at) => known[at] === undefined)
+    if (unknown.length === 0) return known
+    const texts: (string | undefined)[] = await this.#database.getMany(unknown.map(blobKey))
+    let next = 0
     return digests.map((digest, at) => {
-      const text = texts[at]
-      return text === undefined || this.#hidden.has(digest) ? undefined : decodeEntry(digest, text)
+      const text = known[at] === undefined ? texts[next++] : undefined
+      if (this.#hidden.has(digest)) return undefined
+      return known[at] ?? (text === undefined ? undefined : decodeEntry(digest, text))
     })
   }
 
-  /** Adds or replaces an entry. Durable when the call resolves. */
-  put(entry: BlobEntry, relations: BlobRelations): Promise<void> {
-    return this.#change(entry.digest, async () => {
-      const { digest } = entry
-      const before = await this.get(digest)
-      const [rank] = await this.evictionOrder.ranks([before])
+  /**
+   * Adds or replaces an entry. Durable when the call resolves, unless `sync` is false. What is pushed keeps the type and the origin that it has in the
+   * store.
+   */
+  put(given: BlobEntry, relations: BlobRelations, { sync = true } = {}): Promise<void> {
+    return this.#change(given.digest, async () => {
+      const { digest } = given
+      const { link } = relations
+      const { entry: before, link: linkBefore } = await this.#readWithLink(digest, link?.repository)
+      const entry =
+        link === undefined || before === undefined
+          ? given
+          : { ...given, mediaType: before.mediaType ?? given.mediaType, origin: before.origin }
+      const [rank] = before === undefined ? [] : await this.evictionOrder.ranks([before])
       const pins = await this.pins.pinsRetaining(digest)
-      const wasLinked = await this.links.isLinked(digest)
+      const isStored = before !== undefined
+      const wasLinked = linkBefore !== undefined || (await this.links.isLinked(digest, { isStored }))
       const batch = this.#database.batch().put(blobKey(digest), encodeEntry(entry))
       this.evictionOrder.add(batch, entry, rank)
       await this.pins.extendTo(batch, pins, relations.references, (manifest) => this.references(manifest))
@@ -102,18 +125,17 @@ export class BlobIndex {
       if (relations.subject !== undefined)
         batch.put(`referrer${SEPARATOR}${relations.subject}${SEPARATOR}${digest}`, '')
       if (relations.repository !== undefined) putKnownName(batch, relations.repository, digest)
-      if (relations.checkpoints !== undefined)
-        batch.put<string, Uint8Array>(checkpointsKey(digest), relations.checkpoints, {
-          valueEncoding: 'view',
-        })
-      const write = (): Promise<void> => batch.write({ sync: true })
-      if (relations.link === undefined) await write()
-      else await this.links.add(batch, digest, relations.link, write)
+      if (relations.checkpoints !== undefined) putBytes(batch, checkpointsKey(digest), relations.checkpoints)
+      if (relations.bytes !== undefined) putBytes(batch, bytesKey(digest), relations.bytes)
+      else if (before?.isInline) batch.del(bytesKey(digest))
+      const write = (): Promise<void> => batch.write({ sync })
+      if (link === undefined) await write()
+      else await this.links.add(batch, digest, { link, before: linkBefore, bytes: relations.bytes }, write)
       this.#hidden.delete(digest)
       this.#cache.set(entry.digest, entry)
       const sizeBefore = before?.size ?? 0
       this.#bytes += entry.size - sizeBefore
-      const isLinked = wasLinked || relations.link !== undefined
+      const isLinked = wasLinked || link !== undefined
       this.links.entryWritten({ wasLinked, isLinked }, { sizeBefore, size: entry.size })
       if (before === undefined) this.#blobs += 1
       if (pins.length > 0) this.pins.retainedChanged()
@@ -169,15 +191,15 @@ export class BlobIndex {
     for (const digest of digests) this.#hidden.delete(digest)
   }
 
-  /** Gives the size of every blob whose digest begins with `start`; undefined where the entry cannot be read. */
-  async sizesUnder(start: string): Promise<Map<Digest, number | undefined>> {
-    const sizes = new Map<Digest, number | undefined>()
+  /** Gives the entry of every blob whose digest begins with `start`; undefined where it cannot be read. */
+  async entriesUnder(start: string): Promise<Map<Digest, BlobEntry | undefined>> {
+    const entries = new Map<Digest, BlobEntry | undefined>()
     const range = { gte: `blob${SEPARATOR}${start}`, lt: `blob${SEPARATOR}${start}~` }
     for (const [key, text] of await this.#database.iterator(range).all()) {
       const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
-      if (digest !== undefined) sizes.set(digest, decodeEntry(digest, text)?.size)
+      if (digest !== undefined) entries.set(digest, decodeEntry(digest, text))
     }
-    return sizes
+    return entries
   }
 
   async *list(): AsyncGenerator<BlobEntry> {
@@ -201,6 +223,11 @@ export class BlobIndex {
     return this.#database.get<string, Uint8Array>(checkpointsKey(digest), { valueEncoding: 'view' })
   }
 
+  /** Gives an inline content. */
+  bytes(digest: Digest): Promise<Uint8Array | undefined> {
+    return this.#database.get<string, Uint8Array>(bytesKey(digest), { valueEncoding: 'view' })
+  }
+
   async referrersOf(subject: Digest): Promise<readonly Digest[]> {
     const keys = await this.#database.keys(keysUnder('referrer', subject)).all()
     return keys.flatMap((key) => parseDigest(key.slice(key.lastIndexOf(SEPARATOR) + 1)) ?? [])
@@ -208,6 +235,20 @@ export class BlobIndex {
 
   async repositoriesOf(digest: Digest): Promise<readonly string[]> {
     return repositoryKeysOf(this.#database, digest)
+  }
+
+  /** Reads an entry, and its link in a repository, at once. */
+  async #readWithLink(
+    digest: Digest,
+    repository: Repository | undefined,
+  ): Promise<{ readonly entry: BlobEntry | undefined; readonly link: HostedLink | undefined }> {
+    if (repository === undefined) return { entry: await this.get(digest), link: undefined }
+    const [entryText, linkText] = await this.#database.getMany([blobKey(digest), linkKey(repository, digest)])
+    const isStored = entryText !== undefined && !this.#hidden.has(digest)
+    return {
+      entry: isStored ? decodeEntry(digest, entryText) : undefined,
+      link: linkText === undefined ? undefined : decodeLink(digest, linkText),
+    }
   }
 
   async #read(digest: Digest): Promise<BlobEntry | undefined> {
@@ -224,8 +265,10 @@ export class BlobIndex {
     const batch = this.#database.batch()
     for (const [at, digest] of digests.entries()) {
       this.#cache.delete(digest)
+      const entry = entries[at]
       batch.del(blobKey(digest)).del(referencesKey(digest)).del(checkpointsKey(digest))
-      if (entries[at]?.kind !== 'blob') await this.referencedBy.remove(batch, digest)
+      if (entry === undefined || entry.isInline) batch.del(bytesKey(digest))
+      if (entry?.kind !== 'blob') await this.referencedBy.remove(batch, digest)
       if (withNames) await removeKnownNames(this.#database, batch, digest)
       this.evictionOrder.remove(batch, digest, ranks[at])
     }
@@ -251,4 +294,8 @@ export class BlobIndex {
       if (this.#changing.get(digest) === change) this.#changing.delete(digest)
     }
   }
+}
+
+function putBytes(batch: DatabaseBatch, key: string, bytes: Uint8Array): void {
+  batch.put<string, Uint8Array>(key, bytes, { valueEncoding: 'view' })
 }

@@ -1,4 +1,4 @@
-import type { DiskLimit } from '../../lib/disk-limit.ts'
+import { bytesOfLimit, type DiskLimit } from '../../lib/disk-limit.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { BudgetedStore, DiskMeasurement, PartialSizes, Reservation } from './budget-types.ts'
 
@@ -11,6 +11,7 @@ const FRESH_MS = 1000
 export class BudgetLedger {
   readonly #store: BudgetedStore
   readonly #limit: DiskLimit | undefined
+  readonly #minFree: DiskLimit | undefined
   readonly #reservations = new Map<Digest, BudgetReservation>()
   #reservedBytes = 0
   #measured: DiskMeasurement = { totalBytes: 0, freeBytes: 0, quarantineBytes: 0, partials: new Map() }
@@ -18,21 +19,29 @@ export class BudgetLedger {
   /** Bytes that were released since the last measurement, and may have been written after it. */
   #releasedBytes = 0
 
-  constructor(store: BudgetedStore, limit: DiskLimit | undefined) {
+  constructor(store: BudgetedStore, limit: DiskLimit | undefined, minFree: DiskLimit | undefined) {
     this.#store = store
     this.#limit = limit
+    this.#minFree = minFree
   }
 
-  /** The high mark; undefined without a limit, and while the size of the filesystem is not known. */
+  /**
+   * How much the store may have now: the high mark, or less where the filesystem has to stay free. Undefined without a limit,
+   * and while the size of the filesystem is not known.
+   */
   get limitBytes(): number | undefined {
-    if (this.#limit === undefined) return undefined
-    if ('bytes' in this.#limit) return this.#limit.bytes
-    const { totalBytes } = this.#measured
-    return totalBytes === 0 ? undefined : Math.floor((totalBytes * this.#limit.percent) / 100)
+    const { highMark } = this
+    const isMeasured = this.#measured.totalBytes > 0
+    const room = this.#minFree === undefined || !isMeasured ? highMark : this.usedBytes + this.freeBytes
+    const limit = Math.max(0, Math.min(highMark, room))
+    return Number.isFinite(limit) ? limit : undefined
   }
 
+  /** Infinite without a limit, and while the size of the filesystem is not known. */
   get highMark(): number {
-    return this.limitBytes ?? Number.POSITIVE_INFINITY
+    const { totalBytes } = this.#measured
+    const isKnown = this.#limit !== undefined && ('bytes' in this.#limit || totalBytes > 0)
+    return isKnown ? bytesOfLimit(this.#limit, totalBytes) : Number.POSITIVE_INFINITY
   }
 
   get isFresh(): boolean {
@@ -45,12 +54,20 @@ export class BudgetLedger {
     return used
   }
 
-  /** How many bytes can still be written to the filesystem besides those that are reserved. */
+  /**
+   * How many bytes can still be written to the filesystem besides those that are reserved; less than 0 if more should be free.
+   */
   get freeBytes(): number {
-    const { totalBytes, freeBytes, partials } = this.#measured
+    const { freeBytes, partials } = this.#measured
     let promised = this.#reservedBytes + this.#releasedBytes
     for (const digest of this.#reservations.keys()) promised -= partials.get(digest)?.bytes ?? 0
-    return freeBytes - Math.min(totalBytes / 100, MARGIN_BYTES) - promised
+    return freeBytes - this.#leftFreeBytes - promised
+  }
+
+  get #leftFreeBytes(): number {
+    const { totalBytes } = this.#measured
+    const margin = Math.min(totalBytes / 100, MARGIN_BYTES)
+    return this.#minFree === undefined ? margin : Math.max(margin, bytesOfLimit(this.#minFree, totalBytes))
   }
 
   /** Partials for which no room is reserved. */

@@ -7,12 +7,16 @@ export interface DiskBudgetOptions {
   readonly store: BudgetedStore
   /** Without a limit every request is granted, and nothing is evicted. */
   readonly limit: DiskLimit | undefined
-  /** How often the budget checks whether the store is within its limit. */
+  /** How much of the filesystem stays free: where other programs fill it, the store is evicted down to what is in use. */
+  readonly minFree?: DiskLimit | undefined
+  /** How often the budget checks whether the store is within its limit, and the filesystem has enough free space. */
   readonly everyMs?: number
 }
 
 /** Eviction frees down to nine tenths of the limit, so that it does not run for every blob. */
 const LOW_MARK_SHARE = 0.9
+/** The kubelet looks at its filesystems as often. */
+const CHECK_MS = 10_000
 
 interface RoomRequest {
   readonly digest: Digest
@@ -38,6 +42,7 @@ interface CollectionRequest {
 export class DiskBudget {
   readonly #store: BudgetedStore
   readonly #hasLimit: boolean
+  readonly #keepsFree: boolean
   readonly #ledger: BudgetLedger
   readonly #timer: NodeJS.Timeout | undefined
   readonly #requests: RoomRequest[] = []
@@ -52,14 +57,15 @@ export class DiskBudget {
   #running: Promise<void> | undefined
   #isStopped = false
 
-  constructor({ store, limit, everyMs = 60_000 }: DiskBudgetOptions) {
+  constructor({ store, limit, minFree, everyMs = CHECK_MS }: DiskBudgetOptions) {
     this.#store = store
-    this.#hasLimit = limit !== undefined
-    this.#ledger = new BudgetLedger(store, limit)
-    if (limit !== undefined) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
+    this.#keepsFree = minFree !== undefined
+    this.#hasLimit = limit !== undefined || minFree !== undefined
+    this.#ledger = new BudgetLedger(store, limit, minFree)
+    if (this.#hasLimit) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
   }
 
-  /** The high mark; undefined without a limit, and while the size of the filesystem is not known. */
+  /** How much the store may have now; undefined without a limit, and while the size of the filesystem is not known. */
   get limitBytes(): number | undefined {
     return this.#ledger.limitBytes
   }
@@ -181,7 +187,7 @@ export class DiskBudget {
   }
 
   #goalOf({ toBytes }: CollectionRequest): number {
-    return toBytes ?? this.#ledger.highMark * LOW_MARK_SHARE
+    return toBytes ?? (this.#ledger.limitBytes ?? Number.POSITIVE_INFINITY) * LOW_MARK_SHARE
   }
 
   #evictableBytes(unevictableBytes: number): number {
@@ -203,7 +209,8 @@ export class DiskBudget {
     if (usedBytes + requested > highMark) this.#isAboveLowMark = true
     const aboveLowMark = this.#isAboveLowMark ? usedBytes + requested - highMark * LOW_MARK_SHARE : 0
     const aboveGoal = Math.max(0, ...this.#collections.map((each) => usedBytes - this.#goalOf(each)))
-    const aboveFree = requested === 0 ? 0 : requested - this.#expectedFreeBytes
+    // Without `minFree` the free space matters only to those who need some.
+    const aboveFree = requested === 0 && !this.#keepsFree ? 0 : requested - this.#expectedFreeBytes
     return Math.max(aboveLowMark, aboveGoal, aboveFree)
   }
 }

@@ -45,16 +45,19 @@ export class Eviction {
     return this.#evictedBytes
   }
 
-  /** Bytes of stored blobs that must not be evicted now. */
-  async unevictableBytes(): Promise<number> {
+  /** Bytes of stored blobs that pins protect. A blob that is linked, too, counts as that. */
+  pinnedBytes(): Promise<number> {
     const { pins, links } = this.#index
-    const retained = await pins.retainedBytes(async (digests) => {
-      // A blob that is linked, too, counts as that.
+    return pins.retainedBytes(async (digests) => {
       const linked = await links.filterLinked(digests)
       const entries = await this.#index.getMany(digests)
       return entries.map((entry) => (entry === undefined || linked.has(entry.digest) ? 0 : entry.size))
     })
-    let bytes = links.bytes + retained
+  }
+
+  /** Bytes of stored blobs that must not be evicted now. */
+  async unevictableBytes(): Promise<number> {
+    let bytes = this.#index.links.bytes + (await this.pinnedBytes())
     for (const { digest, size } of this.#blobs.openBlobs.list()) {
       if (!(await this.#mustStay(digest))) bytes += size
     }

@@ -1,11 +1,12 @@
-import { lstat, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { publish } from '../../observe/events.ts'
 import { CHECKPOINT_INTERVAL_BYTES } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LinkToMake } from '../../ports/hosted/hosted-catalog.ts'
-import { diskFailure, ignore } from '../files/layout.ts'
+import { diskFailure } from '../files/layout.ts'
+import { isWhole } from './is-whole.ts'
 import type { IncomingContext, ReceivedBytes } from './received-bytes.ts'
 
 /** What the index gets to know of a content besides what was wanted. */
@@ -92,10 +93,9 @@ export class Completion {
   /** Links a content that is stored already, so that the bytes of the upload are not needed. */
   async #linkStored(digest: Digest, size: number, { link }: CommitFacts): Promise<boolean> {
     if (link === undefined) return false
-    const { index, blobFiles } = this.#context.parts
-    const stats = await lstat(blobFiles.path(digest)).catch(ignore('ENOENT'))
+    const { parts } = this.#context
     // A file that has been damaged is replaced.
-    return stats?.isFile() === true && stats.size === size && (await index.links.make(digest, link))
+    return (await isWhole(digest, size, parts)) && (await parts.index.links.make(digest, link))
   }
 
   /**

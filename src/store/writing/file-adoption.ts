@@ -55,7 +55,8 @@ async function adopt(
       await file.sync()
       const endClaim = await claim(digest)
       try {
-        if ((await index.get(digest)) === undefined) await blobFiles.put(digest, path)
+        const known = await index.get(digest)
+        if (known === undefined || known.isInline) await blobFiles.put(digest, path)
         const after = await lstat(blobFiles.path(digest))
         if (after.ino === before.ino && (after.size !== size || after.mtimeMs !== before.mtimeMs)) {
           await rename(blobFiles.path(digest), path)

@@ -17,6 +17,8 @@ export interface TransportOptions {
   /** Resolves host names; undefined for the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
+  /** Whether the answers are counted as those of registries; default: they are. */
+  readonly isCounted?: boolean
 }
 
 interface Clients {
@@ -36,12 +38,12 @@ export class Transport {
 
   /** Sends all requests but those for blobs, with undici. */
   readonly send: SendRequest = (request) =>
-    checked(request, async () => (await this.#clientsFor()).undici.send(request))
+    this.#checked(request, async () => (await this.#clientsFor()).undici.send(request))
 
   /** Sends requests for blobs. It reads sockets directly, except through a proxy. */
   readonly sendForBlob: SendRequest = (request) =>
     this.#options.proxies === undefined
-      ? checked(request, async () => (await this.#clientsFor()).blobs.send(request))
+      ? this.#checked(request, async () => (await this.#clientsFor()).blobs.send(request))
       : this.send(request)
 
   /** Reads the certificates of the settings. Rejects with a `FileProblem` if they cannot be used. */
@@ -54,6 +56,17 @@ export class Transport {
     const clients = await this.#clients?.catch(() => undefined)
     clients?.blobs.close()
     await clients?.undici.close()
+  }
+
+  /** Sends a request after checking its host name, and publishes the outcome as an event. */
+  async #checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
+    const { url, scopeLimit } = request
+    try {
+      checkHostname(url.hostname, scopeLimit)
+    } catch (error) {
+      throw failureOf(error, url)
+    }
+    return this.#options.isCounted === false ? send() : published(request, send)
   }
 
   async #clientsFor(): Promise<Clients> {
@@ -91,17 +104,6 @@ export class Transport {
 async function contextTrusting(caFile: string): Promise<SecureContext> {
   const file = new WatchedFile(caFile, { parse: (text) => authoritiesWith(text, caFile) })
   return createSecureContext({ ca: await file.read() })
-}
-
-/** Sends a request after checking its host name, and publishes the outcome as an event. */
-async function checked(request: HttpRequest, send: () => Promise<HttpResponse>): Promise<HttpResponse> {
-  const { url, scopeLimit } = request
-  try {
-    checkHostname(url.hostname, scopeLimit)
-  } catch (error) {
-    throw failureOf(error, url)
-  }
-  return published(request, send)
 }
 
 async function published(

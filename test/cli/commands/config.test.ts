@@ -78,7 +78,7 @@ test('what cannot be read is named with what to do', async () => {
     ],
     [['import', join(folder, 'none')], 1, /cannot read .*none: it does not exist/],
     [['import', folder], 1, /it is a folder; give its files/],
-    [['import'], 2, /config needs a file with the settings of another tool/],
+    [['import'], 2, /config import needs a file with the settings of another tool/],
     [['imprt', unknown], 2, /unknown action "imprt"; did you mean import\?/],
     [['import', unknown, '--kind', 'spegl'], 2, /--kind is "spegl"; did you mean spegel\?/],
   ]

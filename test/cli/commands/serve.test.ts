@@ -55,6 +55,19 @@ test('an agent serves, answers the commands, and ends with exit code 0 on SIGTER
   assert.deepEqual([stopped.code, stopped.out.slice(0, 8)], [0, 'No image'])
 })
 
+test('an agent whose main thread hangs ends itself, and its log says why', async (t) => {
+  const hang = 'data:text/javascript,process.on(`SIGUSR2`,()=>{for(;;);})'
+  const running = await startServing(['--data', join(folder, 'hangs')], { NODE_OPTIONS: `--import=${hang}` })
+  t.after(() => running.kill())
+  // The watchdog starts when the agent serves; an answer shows that the main thread has gone on from there.
+  assert.equal((await fetch(`http://${running.admin}/readyz`)).status, 200)
+  running.signal('SIGUSR2')
+  assert.equal(await running.ended(), null, 'a signal has ended the agent')
+  const { level, message } = running.logLines.at(-1) ?? {}
+  assert.equal(level, 'fatal')
+  assert.match(String(message), /^the main thread has not moved for 5 s/)
+})
+
 test('a port or a data folder in use fails the start with one sentence', async (t) => {
   const data = join(folder, 'two')
   const running = await startServing(['--data', data])

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { pullOnce } from '../../../src/doctor/checks/runtimes/check-pull.ts'
 import { tryRun } from '../../../testkit/programs.ts'
 import { pullByCri, removeByCri } from '../../runtimes/cri-client.ts'
 import { startContainerd } from './host-runtimes.ts'
@@ -74,12 +75,16 @@ test('containerd 2.x ignores mirrors in a list of folders until an install with 
     version3(LIST),
   )
   await assert.rejects(pullByCri(socket, REF), 'the registry itself cannot be reached')
+  const ignored = await pullOnce('containerd', socket, t.signal)
+  assert.equal(ignored.id, 'runtime-does-not-ask', ignored.found)
   assert.match(
     await runRuntimeCommand('install', host, agent.address, '--write-config'),
     /now: restart containerd/,
   )
   await restart()
   await assertPulledThroughAgent(lab, () => pullByCri(socket, REF))
+  const asked = await pullOnce('containerd', socket, t.signal)
+  assert.equal(asked.id, 'runtime-asks-agent', asked.found)
   await removeByCri(socket, REF)
   await runRuntimeCommand('uninstall', host, agent.address)
   assert.deepEqual(await host.snapshot(), before)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { loadSettings } from '../../../src/config/load.ts'
-import { SettingsError } from '../../../src/config/values/format.ts'
+import { SettingsError } from '../../../src/config/values/settings-error.ts'
 
 let folder: string
 

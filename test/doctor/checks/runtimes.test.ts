@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { judgePodman } from '../../../src/doctor/checks/podman.ts'
+import { judgePodman } from '../../../src/doctor/checks/runtimes/podman.ts'
 import { checkRuntimes } from '../../../src/doctor/checks/runtimes.ts'
 import type { Runtime } from '../../../src/runtimes/files/plan.ts'
 import { install } from '../../../src/runtimes/operations.ts'

@@ -3,18 +3,17 @@ import { test } from 'node:test'
 import { imported } from '../imported.ts'
 
 const EXPECTED = {
-  defaultNamespace: 'us-docker.pkg.dev',
-  allow: ['us-docker.pkg.dev/**'],
-  upstreams: [{ namespace: 'us-docker.pkg.dev', prefix: 'project/repo' }],
+  allow: ['us-docker.pkg.dev/project/repo/**'],
+  redirects: [{ host: '*', to: 'https://us-docker.pkg.dev/v2/project/repo/' }],
 }
 
-test('the upstream registry becomes the default one, with its path as prefix', async () => {
+test('every host is redirected to the upstream registry, and nothing else may be pulled', async () => {
   const { settings, notes, kind } = await imported(
     'UpstreamRegistry=https://us-docker.pkg.dev/v2/project/repo/\nPORT=8080',
   )
   assert.equal(kind, 'OciProxy')
   assert.deepEqual(settings, { ...EXPECTED, listen: '0.0.0.0:8080' })
-  assert.match(notes.join('\n'), /Leat sends the content of us-docker\.pkg\.dev itself/)
+  assert.match(notes.join('\n'), /write your domain for the \*/)
 })
 
 test('appsettings.json is read, too', async () => {

@@ -4,23 +4,14 @@ import { publish } from '../../../src/observe/events.ts'
 import { Metrics } from '../../../src/observe/metrics/metrics.ts'
 import { Failure } from '../../../src/ports/failure.ts'
 import { parseExposition } from '../exposition.ts'
+import { GAUGES } from '../gauge-values.ts'
 import { digestOf } from '../memory-node.ts'
 import { flightAttempted, flightEnded, peerTransfer, requestEnded } from '../sample-events.ts'
 
-const GAUGES = {
-  flightsActive: 2,
-  flightWaiters: 20,
-  storeBytes: 4096,
-  storeBlobs: 3,
-  evictedBytes: 11,
-  peersConnected: 0,
-  savedBytes: { clients: 5, peers: 6 },
-}
-
 function withMetrics(use: (metrics: Metrics, read: () => ReturnType<typeof parseExposition>) => void): void {
-  const metrics = new Metrics({ version: '1.2.3', gauges: () => GAUGES })
+  const metrics = new Metrics({ version: '1.2.3' })
   try {
-    use(metrics, () => parseExposition(metrics.text()))
+    use(metrics, () => parseExposition(metrics.text(GAUGES)))
   } finally {
     metrics.close()
   }
@@ -40,6 +31,14 @@ test('every documented metric is in the first scrape', () => {
       ['leat_flight_waiters', 'gauge'],
       ['leat_store_bytes', 'gauge'],
       ['leat_store_blobs', 'gauge'],
+      ['leat_store_limit_bytes', 'gauge'],
+      ['leat_store_pinned_bytes', 'gauge'],
+      ['leat_ready', 'gauge'],
+      ['leat_warm_images', 'gauge'],
+      ['leat_scrub_running', 'gauge'],
+      ['leat_scrub_last_round_timestamp_seconds', 'gauge'],
+      ['leat_content_requests_total', 'counter'],
+      ['leat_upstream_request_duration_seconds', 'histogram'],
       ['leat_evicted_bytes_total', 'counter'],
       ['leat_verify_failures_total', 'counter'],
       ['leat_peers_connected', 'gauge'],
@@ -58,6 +57,15 @@ test('every documented metric is in the first scrape', () => {
     for (const source of ['local', 'inflight', 'peer', 'upstream']) {
       assert.equal(sample('leat_served_bytes_total', `{source="${source}"}`), 0)
     }
+    for (const outcome of ['stored', 'passed', 'failed'])
+      assert.equal(sample('leat_flights_total', `{kind="blob",outcome="${outcome}"}`), 0)
+    for (const outcome of ['same', 'moved', 'new', 'stale-if-error', 'gone'])
+      assert.equal(sample('leat_tag_revalidations_total', `{outcome="${outcome}"}`), 0)
+    assert.equal(sample('leat_warm_images', '{state="missing"}'), 1)
+    assert.equal(sample('leat_ready'), 1)
+    assert.equal(sample('leat_store_limit_bytes'), 10_000)
+    assert.equal(sample('leat_store_pinned_bytes'), 1000)
+    assert.equal(sample('leat_scrub_last_round_timestamp_seconds'), 1_700_000_000)
     assert.equal(sample('leat_flights_active'), 2)
     assert.equal(sample('leat_flight_waiters'), 20)
     assert.equal(sample('leat_store_bytes'), 4096)
@@ -122,7 +130,11 @@ test('published events change the metrics', () => {
     assert.equal(value('leat_upstream_circuit_open', 'host="ghcr.io"'), 1)
     assert.equal(value('leat_verify_failures_total', 'source="upstream"'), 1)
     assert.equal(value('leat_tag_revalidations_total', 'outcome="moved"'), 1)
-    assert.deepEqual(metrics.totals(), {
+    const { lastPullAt, ...totals } = metrics.totals()
+    const name = 'leat_last_pull_timestamp_seconds'
+    assert.equal(families.get(name)?.samples.get(name), (lastPullAt ?? 0) / 1000)
+    assert.ok((lastPullAt ?? 0) > 0)
+    assert.deepEqual(totals, {
       requests: 3,
       served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
       fetched: { peer: 0, upstream: 1000 },
@@ -140,8 +152,25 @@ test('the number of series by host is bounded', () => {
   })
 })
 
+test('requests are counted by source, so that hits have a share, and upstream by how long it takes', () => {
+  withMetrics((_, read) => {
+    for (const source of ['local', 'local', 'local', 'upstream', undefined] as const)
+      publish('request.ended', requestEnded({ source }))
+    publish('upstream.answered', { host: 'a.example', kind: 'blob', method: 'GET', status: 200, ms: 300 })
+    const families = read()
+    const value = (name: string, labels: string): number | undefined =>
+      families.get(name)?.samples.get(`${name}${labels}`)
+    assert.equal(value('leat_content_requests_total', '{source="local"}'), 3)
+    assert.equal(value('leat_content_requests_total', '{source="upstream"}'), 1)
+    const seconds = families.get('leat_upstream_request_duration_seconds')?.samples
+    const bucket = (le: string) =>
+      seconds?.get(`leat_upstream_request_duration_seconds_bucket{host="a.example",le="${le}"}`)
+    assert.deepEqual([bucket('0.25'), bucket('0.5')], [0, 1])
+  })
+})
+
 test('a closed Metrics counts nothing', () => {
-  const metrics = new Metrics({ version: '1.2.3', gauges: () => GAUGES })
+  const metrics = new Metrics({ version: '1.2.3' })
   metrics.close()
   publish('request.ended', requestEnded())
   assert.equal(metrics.totals().requests, 0)

@@ -40,10 +40,16 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
     assert.equal(status.flights[0]?.repository, 'docker.io/library/alpine')
     assert.equal(status.flights[0]?.size, null)
     assert.equal(status.served.local, 900)
+    assert.ok(Date.parse(status.lastPullAt ?? '') > 0)
+    assert.match(statusText(status, Date.now(), false), /\nrequests {2}1; the last one for an image /)
+    assert.match(
+      statusText({ ...status, lastPullAt: null }, Date.now(), false),
+      /; none for an image since the start/,
+    )
     assert.equal(status.fetched.upstream, 300)
     assert.equal(status.upstreams[0]?.resting, 'gone')
     assert.deepEqual(reporter.ready(), { ready: false, reasons: ['the store is recovering'], problems: [] })
-    const families = parseExposition(reporter.metrics())
+    const families = parseExposition(await reporter.metrics())
     assert.equal(families.get('leat_flight_waiters')?.samples.get('leat_flight_waiters'), 3)
     assert.equal(families.get('leat_build_info')?.samples.get('leat_build_info{version="1.2.3"}'), 1)
   } finally {
@@ -141,7 +147,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
     assert.match(text, /^PEER +ADDRESS +ZONE +VERSION +KNOWN FOR +RECEIVED +SENT$/m)
     assert.match(text, /^node-2 +10\.0\.0\.2:5052 +we\?st +9 \(incompatible\) +2m +4\.0 KiB +0 B$/m)
     assert.match(text, /^node-117 .*\nand 11 more\n/m)
-    const families = parseExposition(reporter.metrics())
+    const families = parseExposition(await reporter.metrics())
     assert.equal(families.get('leat_peers_connected')?.samples.get('leat_peers_connected'), 31)
   } finally {
     reporter.close()

@@ -43,7 +43,7 @@ async function assertNothingLeft(path: string): Promise<void> {
   await level.close()
   assert.deepEqual(
     keys.filter((key) => !key.startsWith('repository!')),
-    ['idle', 'needed'],
+    ['idle', 'journal', 'needed'],
   )
 }
 

@@ -8,7 +8,7 @@ import { digestOf } from '../../observe/memory-node.ts'
 import { folder } from '../folder.ts'
 
 test('a use is the first one until it is forgotten, and a sweep forgets what is not stored', async (t) => {
-  const database = await openDatabase(await prepareLayout(await folder(t)))
+  const { database } = await openDatabase(await prepareLayout(await folder(t)))
   addCleanup(t, () => database.close())
   const [kept, dropped] = [digestOf('kept'), digestOf('dropped')]
   const uses = new FirstUse(database)

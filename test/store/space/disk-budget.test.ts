@@ -181,6 +181,52 @@ it('the free space of the filesystem limits reservations', async () => {
   assert.equal(store.storedBytes(), 2000)
 })
 
+/** Resolves when the store has become as small as that, and not smaller. */
+async function shrunkTo(store: SimulatedStore, bytes: number): Promise<void> {
+  while (store.storedBytes() > bytes) await new Promise((resolve) => setTimeout(resolve, 2))
+  assert.equal(store.storedBytes(), bytes)
+}
+
+it('what other programs write shrinks the store, down to what is in use', async () => {
+  const store = new SimulatedStore(Array.from({ length: 50 }, () => 100))
+  store.total = 100_000
+  store.pinnedBytes = 1000
+  store.otherBytes = 80_000
+  const budget = new DiskBudget({ store, limit: { bytes: 50_000 }, minFree: { percent: 10 } })
+  await budget.check()
+  await budget.collect({ signal })
+  assert.equal(store.storedBytes(), 6000)
+  assert.equal(budget.limitBytes, 10_000)
+  store.otherBytes = 87_000
+  await budget.check()
+  await shrunkTo(store, 3000)
+  assert.equal(budget.limitBytes, 3000)
+  await budget.stop()
+})
+
+it('what is in use stays when the filesystem is full, and nothing more is stored', async () => {
+  const store = new SimulatedStore(Array.from({ length: 50 }, () => 100))
+  store.total = 100_000
+  store.pinnedBytes = 1000
+  store.otherBytes = 94_000
+  const budget = new DiskBudget({ store, limit: undefined, minFree: { percent: 10 } })
+  assert.equal(await budget.reserve(name('a'), 1), undefined)
+  await shrunkTo(store, 1000)
+  store.otherBytes = 80_000
+  await budget.check()
+  assert.ok(await budget.reserve(name('a'), 5000))
+  await budget.stop()
+})
+
+it('the free space is looked at again and again, without any request', async () => {
+  const store = new SimulatedStore(Array.from({ length: 50 }, () => 100))
+  store.total = 100_000
+  const budget = new DiskBudget({ store, limit: undefined, minFree: { bytes: 10_000 }, everyMs: 5 })
+  store.otherBytes = 87_000
+  await shrunkTo(store, 3000)
+  await budget.stop()
+})
+
 it('bytes released since the last measurement count as written', async () => {
   const store = new SimulatedStore([])
   store.total = 100_000

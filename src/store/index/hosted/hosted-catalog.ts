@@ -3,18 +3,10 @@ import { type Repository, repositoryFromKey } from '../../../oci/names/repositor
 import type { HostedCatalog, HostedLink, HostedTag } from '../../../ports/hosted/hosted-catalog.ts'
 import { type Database, keysUnder, pages, SEPARATOR } from '../../database/database.ts'
 import { diskFailure } from '../../files/layout.ts'
+import { decodeLink } from './hosted-link.ts'
 import { decodeTag } from './hosted-tag.ts'
-import {
-  digestIn,
-  hostedTagKey,
-  hostedTagsOf,
-  lastPart,
-  linkKey,
-  linksOf,
-  pulledKey,
-  repositoryIn,
-} from './keys.ts'
-import { decodeLink, type Links } from './links.ts'
+import { digestIn, hostedTagKey, hostedTagsOf, lastPart, linksOf, pulledKey, repositoryIn } from './keys.ts'
+import type { Links } from './links.ts'
 
 /** Tells which contents are stored. */
 interface StoredEntries {
@@ -37,7 +29,7 @@ export class LevelHostedCatalog implements HostedCatalog {
 
   link(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
     return failingAsDisk(async () => {
-      const link = await this.#links.get(repository, digest)
+      const link = await this.#links.names.link(repository, digest)
       if (link === undefined) return undefined
       return (await this.#entries.get(digest)) === undefined ? undefined : link
     })
@@ -46,8 +38,7 @@ export class LevelHostedCatalog implements HostedCatalog {
   filterLinked(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     if (digests.length === 0) return Promise.resolve([])
     return failingAsDisk(async () => {
-      const links = await this.#database.getMany(digests.map((digest) => linkKey(repository, digest)))
-      const linked = digests.filter((_, at) => links[at] !== undefined)
+      const linked = await this.#links.names.linkedIn(repository, digests)
       const entries = await this.#entries.getMany(linked)
       return linked.filter((_, at) => entries[at] !== undefined)
     })
@@ -88,7 +79,7 @@ export class LevelHostedCatalog implements HostedCatalog {
   }
 
   tagDigest(repository: Repository, tag: string): Promise<Digest | undefined> {
-    return failingAsDisk(async () => (await this.#links.tag(repository, tag))?.digest)
+    return failingAsDisk(async () => (await this.#links.names.tag(repository, tag))?.digest)
   }
 
   tagNames(repository: Repository): Promise<readonly string[]> {

@@ -1,18 +1,13 @@
-import * as v from 'valibot'
-import { parseJson } from '../../../lib/json.ts'
 import type { Digest } from '../../../oci/digest.ts'
 import { type Repository, repositoryFromKey } from '../../../oci/names/repository.ts'
 import type { HostedLink, LinkToMake } from '../../../ports/hosted/hosted-catalog.ts'
 import { type Database, keysUnder } from '../../database/database.ts'
-import { decodeTag, encodeTag, type TagValue } from './hosted-tag.ts'
-import { KeyMemory } from './key-memory.ts'
+import type { JournalRecord } from '../../journal/record.ts'
+import { encodeLink } from './hosted-link.ts'
+import { encodeTag, type TagValue } from './hosted-tag.ts'
 import { digestIn, hostedTagKey, lastPart, linkedKey, linkKey, pulledKey } from './keys.ts'
+import { NameMemory } from './name-memory.ts'
 
-const StoredLink = v.object({
-  kind: v.picklist(['manifest', 'blob']),
-  mediaType: v.optional(v.string()),
-  linkedAt: v.number(),
-})
 const PAGE_SIZE = 1000
 
 interface BatchChanges {
@@ -25,9 +20,18 @@ interface LinkedEntries {
   inTurn(digest: Digest, change: () => Promise<void>): Promise<void>
   /** Undefined: the content is not stored. */
   sizeOf(digest: Digest): Promise<number | undefined>
+  /** Gives an inline content; undefined for any other one. */
+  inlineBytes(digest: Digest): Promise<Uint8Array | undefined>
   /** A content has its first link, or has lost its last one. */
   changed(digest: Digest): Promise<void>
 }
+
+/** Takes note of each change, after it was written. */
+export interface ChangeJournal {
+  append(records: readonly JournalRecord[]): void
+}
+
+const NO_JOURNAL: ChangeJournal = { append: () => {} }
 
 /**
  * Which contents belong to hosted repositories. The index has each link twice: by its repository, with what is known of it, and
@@ -37,15 +41,24 @@ interface LinkedEntries {
 export class Links {
   readonly #database: Database
   readonly #entries: LinkedEntries
-  readonly #links = new KeyMemory<HostedLink>()
-  readonly #tags = new KeyMemory<TagValue>()
+  readonly #journal: ChangeJournal
+  readonly #names: NameMemory
   /** How many digests have links. Without any, nothing else needs to be looked up. */
   #count = 0
   #bytes = 0
+  /** Since the start there was a linked content that is not stored. */
+  #hasLost = false
 
-  constructor(database: Database, entries: LinkedEntries) {
+  constructor(database: Database, entries: LinkedEntries, journal: ChangeJournal = NO_JOURNAL) {
     this.#database = database
     this.#entries = entries
+    this.#journal = journal
+    this.#names = new NameMemory(database)
+  }
+
+  /** The links and tags, for those who read them. */
+  get names(): Pick<NameMemory, 'link' | 'tag' | 'linkedIn'> {
+    return this.#names
   }
 
   /** The size of all stored blobs that have links. */
@@ -80,8 +93,10 @@ export class Links {
         for (const [at, digest] of digests.entries()) {
           const size = sizes[at]
           this.#count += 1
-          if (size === undefined) lost(digest)
-          else this.#bytes += size
+          if (size === undefined) {
+            this.#hasLost = true
+            lost(digest)
+          } else this.#bytes += size
         }
       }
     } finally {
@@ -89,8 +104,9 @@ export class Links {
     }
   }
 
-  async isLinked(digest: Digest): Promise<boolean> {
-    if (this.#count === 0) return false
+  /** `isStored`: whether it has an entry. Of those that have none, only lost ones are linked. */
+  async isLinked(digest: Digest, { isStored = true } = {}): Promise<boolean> {
+    if (this.#count === 0 || (!isStored && !this.#hasLost)) return false
     const keys = await this.#database.keys({ ...keysUnder('linked', digest), limit: 1 }).all()
     return keys.length > 0
   }
@@ -118,7 +134,9 @@ export class Links {
       if (size === undefined) return
       const wasLinked = await this.isLinked(digest)
       const batch = this.#database.batch()
-      await this.add(batch, digest, link, () => batch.write({ sync: true }))
+      const before = await this.get(link.repository, digest)
+      const bytes = await this.#entries.inlineBytes(digest)
+      await this.add(batch, digest, { link, before, bytes }, () => batch.write({ sync: true }))
       isMade = true
       if (wasLinked) return
       this.#count += 1
@@ -129,23 +147,41 @@ export class Links {
   }
 
   /**
-   * Adds a link and its tags to a batch and writes it, in the turn of the digest. What was pushed as a manifest stays one.
+   * Adds a link and its tags to a batch and writes it, in the turn of the digest. `before`: the link that it replaces; `bytes`:
+   * the content, if it is inline. What was pushed as a manifest stays one.
    */
   async add(
     changes: BatchChanges,
     digest: Digest,
-    link: LinkToMake,
+    {
+      link,
+      before,
+      bytes,
+    }: {
+      readonly link: LinkToMake
+      readonly before: HostedLink | undefined
+      readonly bytes: Uint8Array | undefined
+    },
     write: () => Promise<void>,
   ): Promise<void> {
     const { repository, tags } = link
     const now = Date.now()
-    const before = await this.get(repository, digest)
     const { kind, mediaType } = before?.kind === 'manifest' && link.kind === 'blob' ? before : link
-    changes.put(linkKey(repository, digest), encodeLink({ kind, mediaType, linkedAt: now }))
+    const made: HostedLink = { digest, kind, mediaType, linkedAt: now }
+    const tag: TagValue = { digest, mediaType, pushedAt: now }
+    const key = linkKey(repository, digest)
+    const tagKeys = tags.map((name) => hostedTagKey(repository, name))
+    changes.put(key, encodeLink(made))
     changes.put(linkedKey(digest, repository), '')
-    const tagKeys = tags.map((tag) => hostedTagKey(repository, tag))
-    for (const key of tagKeys) changes.put(key, encodeTag({ digest, mediaType, pushedAt: now }))
-    await this.#change([linkKey(repository, digest), ...tagKeys], write)
+    for (const each of tagKeys) changes.put(each, encodeTag(tag))
+    await this.#names.change(
+      { links: new Map([[key, made]]), tags: new Map(tagKeys.map((each) => [each, tag])) },
+      write,
+    )
+    this.#journal.append([
+      { do: 'link', repository, digest, kind, mediaType, bytes },
+      ...tags.map((name) => ({ do: 'tag', repository, tag: name, ...tag }) as const),
+    ])
   }
 
   /** Counts a blob whose entry was just written; to be called in the turn of the digest. */
@@ -160,6 +196,7 @@ export class Links {
 
   /** The entry of a linked blob was removed; its links stay. */
   entryRemoved(size: number): void {
+    this.#hasLost = true
     this.#bytes -= size
   }
 
@@ -170,8 +207,9 @@ export class Links {
       const link = await this.get(repository, digest)
       if (link === undefined) return
       const key = linkKey(repository, digest)
-      const renewed = encodeLink({ ...link, linkedAt: Date.now() })
-      await this.#change([key], () => this.#database.put(key, renewed))
+      const renewed = { ...link, linkedAt: Date.now() }
+      const write = (): Promise<void> => this.#database.put(key, encodeLink(renewed))
+      await this.#names.change({ links: new Map([[key, renewed]]) }, write)
       isRenewed = true
     })
     return isRenewed
@@ -194,8 +232,17 @@ export class Links {
       const batch = this.#database.batch()
       batch.del(linkKey(repository, digest)).del(linkedKey(digest, repository))
       for (const tag of tags) batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag))
-      const tagKeys = tags.map((tag) => hostedTagKey(repository, tag))
-      await this.#change([linkKey(repository, digest), ...tagKeys], () => batch.write({ sync: true }))
+      await this.#names.change(
+        {
+          links: new Map([[linkKey(repository, digest), undefined]]),
+          tags: new Map(tags.map((tag) => [hostedTagKey(repository, tag), undefined])),
+        },
+        () => batch.write({ sync: true }),
+      )
+      this.#journal.append([
+        ...tags.map((tag) => ({ do: 'untag', repository, tag }) as const),
+        { do: 'unlink', repository, digest },
+      ])
       isRemoved = true
       if (await this.isLinked(digest)) return
       this.#count -= 1
@@ -209,38 +256,11 @@ export class Links {
   async removeTag(repository: Repository, tag: string): Promise<void> {
     const key = hostedTagKey(repository, tag)
     const batch = this.#database.batch().del(key).del(pulledKey(repository, tag))
-    await this.#change([key], () => batch.write({ sync: true }))
+    await this.#names.change({ tags: new Map([[key, undefined]]) }, () => batch.write({ sync: true }))
+    this.#journal.append([{ do: 'untag', repository, tag }])
   }
 
   get(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
-    const key = linkKey(repository, digest)
-    return this.#links.read(key, async () => {
-      const text: string | undefined = await this.#database.get(key)
-      return text === undefined ? undefined : decodeLink(digest, text)
-    })
+    return this.#names.link(repository, digest)
   }
-
-  tag(repository: Repository, tag: string): Promise<TagValue | undefined> {
-    const key = hostedTagKey(repository, tag)
-    return this.#tags.read(key, async () => {
-      const text: string | undefined = await this.#database.get(key)
-      return text === undefined ? undefined : decodeTag(text)
-    })
-  }
-
-  #change(keys: readonly string[], write: () => Promise<void>): Promise<void> {
-    return this.#links.change(keys, () => this.#tags.change(keys, write))
-  }
-}
-
-/** Gives the link; undefined for a text that is not one. */
-export function decodeLink(digest: Digest, text: string): HostedLink | undefined {
-  const parsed = v.safeParse(StoredLink, parseJson(text))
-  if (!parsed.success) return undefined
-  const { kind, mediaType, linkedAt } = parsed.output
-  return { digest, kind, mediaType, linkedAt }
-}
-
-function encodeLink({ kind, mediaType, linkedAt }: Omit<HostedLink, 'digest'>): string {
-  return JSON.stringify({ kind, mediaType, linkedAt })
 }

@@ -20,7 +20,7 @@ test('a value that was read before a change has ended is not remembered after it
   const before = new Deferred<string>()
   const written = new Deferred<void>()
   const early = memory.read('a', () => before.promise)
-  const change = memory.change(['a'], () => written.promise)
+  const change = memory.change(new Map([['a', undefined]]), () => written.promise)
   assert.equal(await memory.read('a', async () => 'old, read meanwhile'), 'old, read meanwhile')
   written.resolve()
   await change
@@ -34,11 +34,24 @@ test('a change forgets what was in memory, also when it fails or overlaps with a
   const memory = new KeyMemory<string>()
   await memory.read('a', async () => 'old')
   const [first, second] = [new Deferred<void>(), new Deferred<void>()]
-  const changes = [memory.change(['a'], () => first.promise), memory.change(['a'], () => second.promise)]
+  const changes = [
+    memory.change(new Map([['a', 'first']]), () => first.promise),
+    memory.change(new Map([['a', 'second']]), () => second.promise),
+  ]
   first.reject(new Error('the disk is full'))
   await assert.rejects(changes[0] ?? assert.fail(), /full/)
   assert.equal(await memory.read('a', async () => 'between'), 'between')
   second.resolve()
   await changes[1]
+  assert.equal(memory.known('a'), undefined)
   assert.equal(await memory.read('a', async () => 'new'), 'new')
+})
+
+test('what a change has written is in memory, unless it failed', async () => {
+  const memory = new KeyMemory<string>()
+  await memory.change(new Map([['a', 'written']]), async () => {})
+  assert.equal(memory.known('a'), 'written')
+  const failing = memory.change(new Map([['a', 'not written']]), () => Promise.reject(new Error('full')))
+  await assert.rejects(failing)
+  assert.equal(memory.known('a'), undefined)
 })

@@ -1,0 +1,221 @@
+import { Failure } from '../../ports/failure.ts'
+import type { BodyClient, BodyResponse } from '../../ports/object-store/body-client.ts'
+import { failureOfAnswer, isExpired } from './answer-failure.ts'
+import { type BucketAnswer, BucketRequests, type BucketRequestsOptions } from './bucket-requests.ts'
+import { type ListedObject, type Listing, parseListing } from './listing.ts'
+import { NO_PAYLOAD } from './signer.ts'
+import { SmallIntake } from './small-intake.ts'
+
+const MAX_ERROR_BYTES = 64 * 1024
+const MAX_DELETED_AT_ONCE = 1000
+/** The longest time for which a URL can be signed. */
+const MAX_PRESIGNED_SECONDS = 7 * 24 * 60 * 60
+
+export interface ObjectHead {
+  readonly size: number
+  /** Milliseconds since the epoch. */
+  readonly modifiedAt: number
+  readonly etag: string | undefined
+}
+
+export interface PutOptions {
+  /** The SHA-256 of the body in hex, which the server verifies. */
+  readonly sha256: string
+  readonly contentType?: string
+  /** Whether an object under this key is replaced; default: it stays, and `put` gives false. */
+  readonly replace?: boolean
+  readonly signal: AbortSignal
+}
+
+export interface BucketClientOptions extends BucketRequestsOptions {
+  /** Reads the bodies of objects. */
+  readonly bodies: BodyClient
+}
+
+type Options = { readonly signal: AbortSignal }
+
+/**
+ * One bucket of a server that speaks S3. Keys are below the prefix of the settings. Each method rejects with a `Failure` that
+ * names the bucket: `absent`, `denied` (credentials, rights, clock), or `unavailable`.
+ */
+export class Bucket {
+  readonly requests: BucketRequests
+  readonly #bodies: BodyClient
+  readonly #encryption: Readonly<Record<string, string>>
+  /** Some servers do not know conditional writes, and refuse them. */
+  #knowsConditions = true
+
+  constructor(options: BucketClientOptions) {
+    this.requests = new BucketRequests(options)
+    this.#bodies = options.bodies
+    const { sse, sseKeyId } = options.bucket
+    this.#encryption = {
+      ...(sse === undefined ? {} : { 'x-amz-server-side-encryption': sse }),
+      ...(sseKeyId === undefined ? {} : { 'x-amz-server-side-encryption-aws-kms-key-id': sseKeyId }),
+    }
+  }
+
+  /** Names the bucket for people. */
+  get name(): string {
+    return this.requests.source
+  }
+
+  /** Asks for a range of an object, `end` not included, or for the rest. The caller reads the body or disposes of it. */
+  async get(key: string, range: { start: number; end?: number }, { signal }: Options): Promise<BodyResponse> {
+    const { start, end } = range
+    const isWhole = start === 0 && end === undefined
+    const headers = isWhole ? {} : { range: `bytes=${start}-${end === undefined ? '' : end - 1}` }
+    const url = this.requests.urlOf(key)
+    for (let attempt = 0; ; attempt += 1) {
+      const unsigned = { method: 'GET', url, headers, payloadHash: NO_PAYLOAD } as const
+      const signed = await this.requests.signer.sign(unsigned, { signal })
+      const response = await this.#bodies.get({
+        url,
+        headers: { ...signed.headers, 'user-agent': this.requests.userAgent, 'accept-encoding': 'identity' },
+        signal,
+      })
+      if (response.status === 200 || response.status === 206) return response
+      const answer = await readError(response)
+      if (attempt > 0 || !isExpired(answer)) throw failureOfAnswer(answer, this.name)
+      this.requests.signer.forget(signed.credentials)
+    }
+  }
+
+  /** Gives the text of a small object; undefined when there is none. */
+  async text(key: string, { signal }: Options): Promise<string | undefined> {
+    const { status, text } = await this.requests.send({ method: 'GET', key, expected: [404] }, { signal })
+    return status === 404 ? undefined : text
+  }
+
+  /** Gives undefined when there is no such object. */
+  async head(key: string, { signal }: Options): Promise<ObjectHead | undefined> {
+    const answer = await this.requests.send({ method: 'HEAD', key, expected: [404] }, { signal })
+    return answer.status === 404 ? undefined : headOf(answer, this.name)
+  }
+
+  /** Gives false when the object exists already, and is not to be replaced. */
+  async put(key: string, body: Uint8Array, options: PutOptions): Promise<boolean> {
+    const { sha256, contentType = 'application/octet-stream', replace = false, signal } = options
+    const { status } = await this.conditionally(replace, (condition) =>
+      this.requests.send(
+        {
+          method: 'PUT',
+          key,
+          headers: { ...condition, ...this.#encryption, 'content-type': contentType },
+          body,
+          payloadHash: sha256,
+          expected: [409, 412, 501],
+        },
+        { signal },
+      ),
+    )
+    return status === 200
+  }
+
+  /** Sends a write that fails when the object exists; without the condition where the server does not know it. */
+  async conditionally(
+    replace: boolean,
+    send: (condition: Readonly<Record<string, string>>) => Promise<BucketAnswer>,
+  ): Promise<BucketAnswer> {
+    const isConditional = !replace && this.#knowsConditions
+    const answer = await send(isConditional ? { 'if-none-match': '*' } : {})
+    if (answer.status === 501 && isConditional) {
+      this.#knowsConditions = false
+      return this.conditionally(replace, send)
+    }
+    // 409: another write of the same object was under way.
+    const isExpected = answer.status === 412 || (answer.status === 409 && isConditional)
+    if (answer.status >= 400 && !isExpected) throw failureOfAnswer(answer, this.name)
+    return answer
+  }
+
+  get encryption(): Readonly<Record<string, string>> {
+    return this.#encryption
+  }
+
+  /** Makes an object young again by copying it onto itself. */
+  async refresh(key: string, { signal }: Options): Promise<void> {
+    const headers = {
+      ...this.#encryption,
+      'x-amz-copy-source': this.requests.urlOf(key).pathname,
+      'x-amz-metadata-directive': 'REPLACE',
+      'content-type': 'application/octet-stream',
+    }
+    await this.requests.send({ method: 'PUT', key, headers }, { signal })
+  }
+
+  /** Lists all objects whose keys begin with `prefix`, in the order of their keys. */
+  async *list(prefix: string, { signal }: Options): AsyncGenerator<ListedObject> {
+    for await (const page of this.#pages(prefix, undefined, { signal })) yield* page.objects
+  }
+
+  /** Lists the names of the folders in a folder, whose key ends with a slash. */
+  async *folders(prefix: string, { signal }: Options): AsyncGenerator<string> {
+    for await (const page of this.#pages(prefix, '/', { signal })) yield* page.folders
+  }
+
+  async delete(keys: readonly string[], { signal }: Options): Promise<void> {
+    // One request for each: not every server knows how to delete many at once.
+    for (const key of keys.slice(0, MAX_DELETED_AT_ONCE))
+      await this.requests.send({ method: 'DELETE', key, expected: [404] }, { signal })
+  }
+
+  /** A URL by which anybody may get the object for that long, without credentials. It is a secret. */
+  presign(
+    key: string,
+    {
+      method = 'GET',
+      expiresInSeconds,
+      signal,
+    }: { method?: 'GET' | 'HEAD'; expiresInSeconds: number } & Options,
+  ): Promise<URL> {
+    const seconds = Math.min(Math.max(1, Math.floor(expiresInSeconds)), MAX_PRESIGNED_SECONDS)
+    return this.requests.signer.presign(this.requests.urlOf(key), {
+      method,
+      expiresInSeconds: seconds,
+      signal,
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.requests.close(), this.#bodies.close()])
+  }
+
+  async *#pages(prefix: string, delimiter: string | undefined, { signal }: Options): AsyncGenerator<Listing> {
+    const { prefix: base } = this.requests.bucketOptions
+    const below = base === '' ? '' : `${base}/`
+    let token: string | undefined
+    do {
+      const query = {
+        'list-type': '2',
+        prefix: `${below}${prefix}`,
+        ...(delimiter === undefined ? {} : { delimiter }),
+        ...(token === undefined ? {} : { 'continuation-token': token }),
+      }
+      const { text } = await this.requests.send({ method: 'GET', key: '', query }, { signal })
+      const page = parseListing(text, below)
+      yield page
+      token = page.next
+    } while (token !== undefined)
+  }
+}
+
+async function readError(response: BodyResponse): Promise<BucketAnswer> {
+  const { status, headers, body } = response
+  const intake = new SmallIntake(MAX_ERROR_BYTES)
+  await body.readInto(intake, { skip: 0, limit: MAX_ERROR_BYTES }).catch(() => body.dispose())
+  return { status, headers, text: intake.bytes.toString('utf8') }
+}
+
+function headOf({ headers }: BucketAnswer, source: string): ObjectHead {
+  const length = headers.get('content-length')
+  if (length === undefined || !/^\d{1,15}$/.test(length)) {
+    throw new Failure('unavailable', `${source}: an answer does not say the size of an object.`, { source })
+  }
+  const modifiedAt = Date.parse(headers.get('last-modified') ?? '')
+  return {
+    size: Number(length),
+    modifiedAt: Number.isNaN(modifiedAt) ? Date.now() : modifiedAt,
+    etag: headers.get('etag'),
+  }
+}

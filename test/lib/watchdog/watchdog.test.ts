@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { type TestContext, test } from 'node:test'
+import { Watchdog } from '../../../src/lib/watchdog/watchdog.ts'
+
+const WATCHDOG = new URL('../../../src/lib/watchdog/watchdog.js', import.meta.url).href
+const LAST_LINE = 'the main thread has not moved'
+
+/** Starts a process with a watchdog, which says `started` and then runs `body`. */
+function start(t: TestContext, body: string, flags: readonly string[] = []) {
+  const program = `
+    import { Watchdog } from ${JSON.stringify(WATCHDOG)}
+    const watchdog = new Watchdog({ lastLine: ${JSON.stringify(`${LAST_LINE}\n`)}, onDied: console.error })
+    const block = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+    console.log('started')
+    ${body}`
+  const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  const ended = once(child, 'close')
+  const errorLines: string[] = []
+  const output = createInterface({ input: child.stdout })
+  createInterface({ input: child.stderr }).on('line', (text) => errorLines.push(text))
+  return { child, output, errorLines, ended }
+}
+
+async function line(child: ChildProcess, output: ReturnType<typeof createInterface>): Promise<string> {
+  const [text] = await Promise.race([
+    once(output, 'line'),
+    once(child, 'exit').then(() => assert.fail('the process has ended')),
+  ])
+  return String(text)
+}
+
+test('a process whose main thread hangs is killed, and says why', async (t) => {
+  for (const [how, body] of [
+    ['in a loop', 'for (;;);'],
+    ['in a call', 'block(2 ** 31 - 1)'],
+  ] as const) {
+    await t.test(how, async (t) => {
+      const { errorLines, ended } = start(t, body)
+      assert.deepEqual(await ended, [null, 'SIGKILL'])
+      assert.deepEqual(errorLines, [LAST_LINE])
+    })
+  }
+})
+
+test('a process whose stderr is full, because nobody reads it, is killed too', async (t) => {
+  const program = `
+    import { writeSync } from 'node:fs'
+    import { Watchdog } from ${JSON.stringify(WATCHDOG)}
+    new Watchdog({ lastLine: 'x', onDied: () => process.exit(1) })
+    try { for (;;) writeSync(2, 'x'.repeat(4096)) } catch {}
+    for (;;);`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
+})
+
+test('a process that moves, or whose watchdog was stopped, is not killed', async (t) => {
+  // The main thread stands still for less than five seconds, twice, and then for longer without a watchdog.
+  const { errorLines, ended } = start(
+    t,
+    `const turn = () => new Promise((resolve) => setTimeout(resolve, 600))
+    for (const _ of [1, 2]) { await turn(); block(3000) }
+    await watchdog.stop()
+    block(7000)
+    process.exit(7)`,
+  )
+  assert.deepEqual(await ended, [7, null])
+  assert.deepEqual(errorLines, [])
+})
+
+test('a process that was stopped as a whole goes on', async (t) => {
+  const { child, output, errorLines, ended } = start(
+    t,
+    `process.on('SIGUSR2', () => process.exit(8))
+    setInterval(() => console.log('moves'), 100)`,
+  )
+  await line(child, output)
+  child.kill('SIGSTOP')
+  await new Promise((resolve) => setTimeout(resolve, 8000))
+  child.kill('SIGCONT')
+  for (let moves = 0; moves < 3; ) if ((await line(child, output)) === 'moves') moves += 1
+  child.kill('SIGUSR2')
+  assert.deepEqual(await ended, [8, null])
+  assert.deepEqual(errorLines, [])
+})
+
+test('a process that a debugger may stop is not killed', async (t) => {
+  const { ended } = start(t, 'block(8000); process.exit(9)', ['--inspect=127.0.0.1:0'])
+  assert.deepEqual(await ended, [9, null])
+})
+
+test('the watchdog does not keep a process alive, and can be stopped', async (t) => {
+  const { ended } = start(t, '')
+  assert.deepEqual(await ended, [0, null])
+  const watchdog = new Watchdog({ lastLine: '', onDied: (error) => assert.fail(error) })
+  await watchdog.stop()
+})

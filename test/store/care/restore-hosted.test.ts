@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Repository } from '../../../src/oci/names/repository.ts'
+import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
+import { readJournal } from '../../../src/store/journal/read-journal.ts'
+import type { Store } from '../../../src/store/store.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
+import { stored } from '../../conformance/blob-steps.ts'
+import { hostedLab, imageOf, pushBlob, pushImage, pushManifest, TEAM } from '../../hosted/lab.ts'
+import { all, folder, opened, published } from '../folder.ts'
+
+const APP: Repository = TEAM
+
+/** What clients can see of a repository. */
+async function hostedIn(store: Store) {
+  const { catalog } = store.hosted
+  const links = (await all(catalog.links(APP))).map(({ linkedAt: _, ...link }) => link)
+  const tags = (await all(catalog.tags(APP))).map(({ pulledAt: _, ...tag }) => tag)
+  const contents = new Map<string, Buffer | undefined>()
+  for (const { digest } of links) contents.set(digest, await stored(store.blobs, digest))
+  return { links, tags, contents, usage: store.hostedUsage() }
+}
+
+/** A folder in which images were pushed, moved and deleted, and what is hosted in it. */
+async function pushedFolder(t: TestContext) {
+  const path = await folder(t)
+  const lab = await hostedLab(t, { path })
+  const { config } = await pushImage(lab.registry, 'a', { tags: ['v1', 'moved', 'gone'] })
+  await pushImage(lab.registry, 'b', { tags: ['moved'] })
+  const { image } = await pushImage(lab.registry, 'deleted', { tags: ['deleted'] })
+  await lab.registry.deleteTag(APP, 'gone')
+  await lab.registry.deleteManifest(APP, image)
+  const signature = imageOf({ config, layers: [], subject: image })
+  await pushManifest(lab.registry, signature)
+  const large = imageOf({ config, layers: [], annotations: { long: 'x'.repeat(100_000) } })
+  await pushManifest(lab.registry, large, { tags: ['large'] })
+  await pushBlob(lab.registry, randomBytes(200_000))
+  const hosted = await hostedIn(lab.store)
+  assert.ok([...hosted.contents.values()].every((bytes) => bytes !== undefined))
+  return { path, store: lab.store, hosted, image, signature: digestOf(signature) }
+}
+
+async function removeTables(path: string): Promise<void> {
+  for (const name of await readdir(join(path, 'index')))
+    if (/\.(?:ldb|log)$|^(?:MANIFEST|CURRENT)/.test(name)) await truncate(join(path, 'index', name), 0)
+}
+
+test('what is hosted is there after the index was lost, with small manifests and referrers', async (t) => {
+  const { path, store: first, hosted, image, signature } = await pushedFolder(t)
+  await first.close()
+  await rm(join(path, 'index'), { recursive: true })
+  const lost = published(t, 'hosted.lost')
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.deepEqual(await hostedIn(store), hosted)
+  assert.deepEqual(await store.referrersOf(image), [signature])
+  assert.deepEqual(lost, [])
+  // A rule about pulls must not take the tags for never pulled.
+  assert.ok(((await store.hosted.catalog.tag(APP, 'v1'))?.pulledAt ?? 0) > Date.now() - 60_000)
+})
+
+test('what is hosted is there after a damaged index was mended', async (t) => {
+  const { path, store: first, hosted } = await pushedFolder(t)
+  await first.close()
+  await removeTables(path)
+  const repaired = published(t, 'store.repaired')
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.equal(repaired.length, 1)
+  assert.deepEqual(await hostedIn(store), hosted)
+  await store.close()
+  // The journal is whole again, and serves a second time.
+  await rm(join(path, 'index'), { recursive: true })
+  const again = await opened(t, { path })
+  await again.recovered
+  assert.deepEqual(await hostedIn(again), hosted)
+})
+
+test('a journal that the last run has not ended is written again from the index', async (t) => {
+  const { path, store: first, hosted } = await pushedFolder(t)
+  await first.close()
+  const journal = join(path, 'hosted')
+  const [whole, text] = [(await all(readJournal(journal))).length, await readFile(journal, 'utf8')]
+  assert.ok(whole > 0)
+  // The agent starts, and is killed: the index says that the journal was open, and the last lines may be missing.
+  const database = new ResilientLevel(join(path, 'index'))
+  await database.open()
+  await database.put('journal', 'open')
+  await database.close()
+  await writeFile(journal, text.slice(0, 100))
+  const second = await opened(t, { path })
+  while ((await all(readJournal(journal))).length < hosted.links.length + hosted.tags.length)
+    await new Promise((resolve) => setImmediate(resolve))
+  await second.close()
+  await rm(join(path, 'index'), { recursive: true })
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.deepEqual(await hostedIn(store), hosted)
+})
+
+test('a small manifest in the journal that is not what its digest says does not come back', async (t) => {
+  const { path, store: first, signature } = await pushedFolder(t)
+  await first.close()
+  const journal = join(path, 'hosted')
+  const lines = (await readFile(journal, 'utf8')).split('\n')
+  const wrong = lines.map((line) =>
+    line.includes(signature)
+      ? JSON.stringify({ ...JSON.parse(line), bytes: Buffer.from('{}').toString('base64') })
+      : line,
+  )
+  await writeFile(journal, wrong.join('\n'))
+  await rm(join(path, 'index'), { recursive: true })
+  const lost = published(t, 'hosted.lost')
+  const store = await opened(t, { path })
+  assert.equal(await store.blobs.open(signature), undefined)
+  assert.deepEqual(lost, [{ digest: signature, repositories: [APP] }])
+})

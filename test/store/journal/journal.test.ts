@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { HostedJournal } from '../../../src/store/journal/journal.ts'
+import { readJournal } from '../../../src/store/journal/read-journal.ts'
+import type { JournalRecord } from '../../../src/store/journal/record.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
+import { all, folder } from '../folder.ts'
+
+const repository = { registry: 'localhost', name: 'team/app' }
+
+function untag(tag: string): JournalRecord {
+  return { do: 'untag', repository, tag }
+}
+
+async function tagsIn(path: string): Promise<string[]> {
+  return (await all(readJournal(path))).map((record) => (record.do === 'untag' ? record.tag : ''))
+}
+
+async function* listed(...tags: string[]): AsyncGenerator<JournalRecord> {
+  for (const tag of tags) yield untag(tag)
+}
+
+async function journalIn(t: TestContext): Promise<HostedJournal> {
+  const journal = new HostedJournal(join(await folder(t), 'hosted'))
+  addCleanup(t, () => journal.close())
+  return journal
+}
+
+test('records stand in the order in which they were appended, also behind those of the last run', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  for (const tag of ['a', 'b', 'c']) journal.append([untag(tag)])
+  await journal.close()
+  assert.equal(journal.isComplete, true)
+  // The last run was killed in the middle of a line.
+  await appendFile(journal.path, '{"do":"unt\n')
+  const next = new HostedJournal(journal.path)
+  await next.resume(journal.baseSize)
+  next.append([untag('d'), untag('e')])
+  await next.close()
+  assert.deepEqual(await tagsIn(journal.path), ['a', 'b', 'c', 'd', 'e'])
+  assert.deepEqual(await tagsIn(`${journal.path}-none`), [])
+})
+
+test('what is appended while the journal is written again stands behind that', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  journal.append([untag('before')])
+  await journal.rewrite(async function* () {
+    journal.append([untag('meanwhile')])
+    yield* listed('again')
+    journal.append([untag('too')])
+  })
+  journal.append([untag('after')])
+  await journal.close()
+  assert.deepEqual(await tagsIn(journal.path), ['again', 'meanwhile', 'too', 'after'])
+})
+
+test('the old journal stays when a new one cannot be written', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  journal.append([untag('a')])
+  const failing = journal.rewrite(async function* () {
+    yield* listed('x')
+    throw new Error('the index cannot be read')
+  })
+  await assert.rejects(failing, /cannot be read/)
+  journal.append([untag('b')])
+  await journal.close()
+  assert.deepEqual(await tagsIn(journal.path), ['a', 'b'])
+  await assert.rejects(stat(`${journal.path}.new`), { code: 'ENOENT' })
+})
+
+test('a journal that cannot be written is due, and complete once it is written again', async (t) => {
+  const journal = await journalIn(t)
+  await mkdir(journal.path)
+  await journal.resume(0)
+  assert.equal(journal.isDue, false)
+  journal.append([untag('a')])
+  await journal.close()
+  assert.deepEqual([journal.isComplete, journal.isDue], [false, true])
+  await rm(journal.path, { recursive: true })
+  await journal.rewrite(() => listed('a'))
+  assert.deepEqual([journal.isComplete, journal.isDue], [true, false])
+  assert.deepEqual(await tagsIn(journal.path), ['a'])
+})
+
+test('a journal that has become much longer than it was is due', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  const long = untag('x'.repeat(1024 * 1024))
+  for (let at = 0; at < 5; at++) journal.append([long])
+  await journal.close()
+  assert.equal(journal.isDue, true)
+  await journal.rewrite(() => listed('a'))
+  assert.equal(journal.isDue, false)
+  assert.equal((await readFile(journal.path)).length, journal.baseSize)
+})

@@ -1,0 +1,72 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { addCleanup } from '../cleanup.ts'
+import { answers, Daemon, freePort } from '../daemon.ts'
+import { findProgram, skipTest } from '../programs.ts'
+
+/** What both servers take for credentials. */
+export const TEST_KEYS = {
+  AWS_ACCESS_KEY_ID: 'leat-test',
+  AWS_SECRET_ACCESS_KEY: 'leat-test-secret',
+} as const
+
+export interface S3Server {
+  readonly endpoint: string
+  readonly bucket: string
+}
+
+/** moto's server, which keeps objects in memory. Undefined: the test is skipped. */
+export async function startMoto(t: TestContext): Promise<S3Server | undefined> {
+  const modules = process.env['LEAT_MOTO']
+  const python = findProgram('python3')
+  if (modules === undefined || python === undefined) {
+    skipTest(t, 'missing: moto (pip install --target DIR "moto[s3,server]", and LEAT_MOTO=DIR)')
+    return undefined
+  }
+  const port = await freePort()
+  const moto = new Daemon('moto', python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], {
+    env: { PYTHONPATH: modules, ...TEST_KEYS },
+  })
+  addCleanup(t, () => moto.stop('SIGKILL'))
+  const endpoint = `http://127.0.0.1:${port}`
+  await moto.ready(() => answers(`${endpoint}/moto-api/data.json`))
+  await createBucket(endpoint)
+  return { endpoint, bucket: 'images' }
+}
+
+/** versitygw, which keeps objects as files of `root/images`. Undefined: the test is skipped. */
+export async function startVersitygw(
+  t: TestContext,
+  root: string,
+): Promise<(S3Server & { readonly files: string; readonly daemon: Daemon }) | undefined> {
+  const program = findProgram('versitygw')
+  if (program === undefined) {
+    skipTest(t, 'missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@latest)')
+    return undefined
+  }
+  const files = join(root, 'images')
+  await mkdir(files, { recursive: true })
+  await mkdir(join(root, '.sidecar'), { recursive: true })
+  const port = await freePort()
+  const keys = {
+    ROOT_ACCESS_KEY: TEST_KEYS.AWS_ACCESS_KEY_ID,
+    ROOT_SECRET_KEY: TEST_KEYS.AWS_SECRET_ACCESS_KEY,
+  }
+  const daemon = new Daemon(
+    'versitygw',
+    program,
+    ['--port', `127.0.0.1:${port}`, '--health', '/health', 'posix', root],
+    { env: keys },
+  )
+  addCleanup(t, () => daemon.stop('SIGKILL'))
+  const endpoint = `http://127.0.0.1:${port}`
+  await daemon.ready(() => answers(`${endpoint}/health`))
+  return { endpoint, bucket: 'images', files, daemon }
+}
+
+async function createBucket(endpoint: string): Promise<void> {
+  const authorization = `AWS4-HMAC-SHA256 Credential=${TEST_KEYS.AWS_ACCESS_KEY_ID}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0`
+  const response = await fetch(`${endpoint}/images`, { method: 'PUT', headers: { authorization } })
+  if (!response.ok) throw new Error(`The bucket was not created: ${response.status} ${await response.text()}`)
+}
