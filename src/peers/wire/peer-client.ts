@@ -9,11 +9,18 @@ import { ControlClient, type StartedExchange } from './control/control-client.ts
 export interface PeerClientLimits {
   readonly connectMs: number
   readonly idleMs: number
+  /** After so much silence a connection may be broken. */
+  readonly silenceMs: number
   /** How many members a node keeps a session with that has no exchange. */
   readonly maxIdleSessions: number
 }
 
-const DEFAULT_LIMITS: PeerClientLimits = { connectMs: 2000, idleMs: 30_000, maxIdleSessions: 64 }
+const DEFAULT_LIMITS: PeerClientLimits = {
+  connectMs: 2000,
+  idleMs: 30_000,
+  silenceMs: 2000,
+  maxIdleSessions: 64,
+}
 
 export interface PeerClientOptions {
   readonly credentials: PeerCredentials
@@ -28,11 +35,11 @@ export class PeerClient {
   readonly #content: ContentClient
 
   constructor({ credentials, resources, limits }: PeerClientOptions) {
-    const { connectMs, idleMs, maxIdleSessions } = { ...DEFAULT_LIMITS, ...limits }
+    const { connectMs, idleMs, silenceMs, maxIdleSessions } = { ...DEFAULT_LIMITS, ...limits }
     this.#connector = new PeerConnector(credentials, { connectMs })
     const connector = this.#connector
     const { lingerMs } = resources
-    this.#control = new ControlClient({ connector, lingerMs, idleMs, maxIdle: maxIdleSessions })
+    this.#control = new ControlClient({ connector, lingerMs, idleMs, silenceMs, maxIdle: maxIdleSessions })
     this.#content = new ContentClient({ connector, resources, idleMs })
   }
 

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { onAbort } from '../../../lib/async/abort.ts'
 import type { Content } from '../../../ports/content.ts'
 import { Failure, type FailureCode } from '../../../ports/failure.ts'
 import type { RemoteIdentity } from '../../identity/credentials.ts'
@@ -69,7 +68,7 @@ export class ContentUpload implements RemotePeer {
    * Sends the content from the requested offset to its end as it becomes readable, within the upload limit. When the content
    * fails on the way, the connection is closed, which the peer sees as a body that is too short.
    */
-  async send(content: Content, { signal = this.closed }: { signal?: AbortSignal } = {}): Promise<void> {
+  async send(content: Content): Promise<void> {
     const { from } = this.request
     const { size } = content
     if (from > 0 && from >= size) {
@@ -80,15 +79,12 @@ export class ContentUpload implements RemotePeer {
     const range = from === 0 ? {} : { 'content-range': `bytes ${from}-${size - 1}/${size}` }
     this.#respond(from === 0 ? 200 : 206, { ...range, ...typeOf(content), 'content-length': size - from })
     this.#response.flushHeaders()
-    const stop = onAbort(signal, () => this.destroy())
     try {
       await this.#upload(content, from)
       this.#response.end()
     } catch (error) {
       this.destroy()
       throw error instanceof PeerStalled ? error.failure : error
-    } finally {
-      stop()
     }
   }
 

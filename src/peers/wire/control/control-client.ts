@@ -18,6 +18,8 @@ export interface ControlClientOptions {
   readonly connector: PeerConnector
   readonly lingerMs: number
   readonly idleMs: number
+  /** A session on which a request has waited for so long, and nothing has come, gets no more requests. */
+  readonly silenceMs: number
   /** How many sessions without an exchange are kept. */
   readonly maxIdle: number
 }
@@ -63,7 +65,7 @@ export class ControlClient {
       const known = this.#members.get(key)
       const current = known ?? this.#connect(key, member)
       const { session, control } = await unlessAborted(current.ready, signal)
-      const receivedBefore = control.receivedBytes
+      const [begunAt, receivedBefore] = [performance.now(), control.receivedBytes]
       const exchange = control.isUsable ? this.#begin(session, control, member) : undefined
       try {
         if (exchange === undefined) throw control.closeReason ?? peerFailure(member.name, 'takes no requests')
@@ -74,8 +76,9 @@ export class ControlClient {
       } catch (error) {
         exchange?.destroy()
         const isBroken = !control.isUsable && exchange?.hasReceived !== true
-        // A session on which nothing comes may be broken, so that the next request goes to another one.
-        if (isBroken || control.receivedBytes === receivedBefore) this.#forget(key, current)
+        const isSilent =
+          control.receivedBytes === receivedBefore && performance.now() - begunAt >= this.#options.silenceMs
+        if (isBroken || isSilent) this.#forget(key, current)
         if (known === undefined || isRetry || !isBroken || signal.aborted) throw error
       }
     }

@@ -62,9 +62,11 @@ export class ControlServer {
     })
     this.#sessions.add(control)
     this.#sessionsOf.set(key, ofMember.add(control))
-    const [oldest] = ofMember
-    if (ofMember.size > MAX_SESSIONS_PER_MEMBER)
+    if (ofMember.size > MAX_SESSIONS_PER_MEMBER) {
+      // A session that carries exchanges is not closed for a new one.
+      const oldest = [...ofMember].find(({ isIdle }) => isIdle)
       oldest?.destroy(new Error('the member has too many connections'))
+    }
     session.on('stream', (stream, headers) => {
       const exchange = control.begin(stream, peer())
       const isExchange = headers[':method'] === 'POST' && headers[':path'] === exchangePath(PEER_PROTOCOL)

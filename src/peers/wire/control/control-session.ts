@@ -12,6 +12,8 @@ export const exchangePath = (version: number): string => `/peer/v${version}/exch
 export const MAX_STREAMS = 256
 /** How many bytes of an exchange may be on their way, or unread. */
 const STREAM_WINDOW_BYTES = 64 * 1024
+/** What a message needs besides its own bytes: the head of its frame, and its part of a TLS record. */
+const MESSAGE_OVERHEAD_BYTES = 64
 const CHECK_INTERVAL_MS = 1000
 
 /** The options of both ends of a session. */
@@ -76,7 +78,7 @@ export class ControlSession {
     )
     this.#exchangeSession = {
       unsentBytes: 0,
-      onReceived: (bytes) => this.#guard.onBodyBytes(bytes),
+      onReceived: (bytes) => this.#guard.onBodyBytes(bytes + MESSAGE_OVERHEAD_BYTES),
       onReset: () => this.#guard.onStreamReset(),
       closeReason: () => this.closeReason,
       lingerMs: options.lingerMs,

@@ -168,6 +168,32 @@ test('messages that are not received stop the sender, and none of them is lost',
   exchange.end()
 })
 
+test('many small messages are no flood', async (t) => {
+  const [rounds, perRound] = [125, 400]
+  const { request: ask } = await peerLab(t, {
+    onExchange: async (_first, exchange) => {
+      exchange.send({})
+      for (let n = 1; (await exchange.receive(wait)) !== undefined; n += 1) {
+        if (n % perRound === 0) exchange.send({})
+      }
+    },
+  })
+  const { exchange } = await ask()
+  for (let round = 0; round < rounds; round += 1) {
+    for (let n = 0; n < perRound; n += 1) {
+      exchange.send({})
+      // Messages of one turn would share a frame.
+      await nextTurn()
+    }
+    await exchange.receive(wait)
+  }
+  // The server counts what it has received when another exchange begins.
+  const other = await ask()
+  other.exchange.end()
+  assert.ok(!exchange.closed.aborted)
+  exchange.end()
+})
+
 test('an exchange that the peer does not end in time is reset', async (t) => {
   let ended: PeerExchange | undefined
   const { request: ask } = await peerLab(t, {
