@@ -93,7 +93,7 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
   const client = new PeerClient({
     credentials: clientCredentials,
     resources: connectionResources(options.clientResources),
-    limits: { connectMs: DEADLINE_MS, ...options.clientLimits },
+    limits: { connectMs: DEADLINE_MS, silenceMs: DEADLINE_MS, ...options.clientLimits },
   })
   const sockets: TLSSocket[] = []
   t.after(async () => {

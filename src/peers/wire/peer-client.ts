@@ -9,7 +9,7 @@ import { ControlClient, type StartedExchange } from './control/control-client.ts
 export interface PeerClientLimits {
   readonly connectMs: number
   readonly idleMs: number
-  /** After so much silence a connection may be broken. */
+  /** A request fails when its connection is silent for so long. */
   readonly silenceMs: number
   /** How many members a node keeps a session with that has no exchange. */
   readonly maxIdleSessions: number
@@ -18,7 +18,7 @@ export interface PeerClientLimits {
 const DEFAULT_LIMITS: PeerClientLimits = {
   connectMs: 2000,
   idleMs: 30_000,
-  silenceMs: 2000,
+  silenceMs: 2500,
   maxIdleSessions: 64,
 }
 

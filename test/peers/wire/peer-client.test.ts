@@ -167,15 +167,33 @@ test('a handshake that takes too long fails', async (t) => {
   )
 })
 
-test('a request without an answer fails after its deadline, and the next one goes over a new connection', async (t) => {
-  const { client, member, sockets } = await scriptedMember(t, () => {})
+test('a request without an answer fails after its deadline', async (t) => {
+  const { client, member } = await scriptedMember(t, () => {})
+  await assert.rejects(
+    client.request(member, HELLO, { signal, ms: 50 }),
+    isFailureOf('unavailable', /nothing within 50 ms/),
+  )
+})
+
+test('a request on a silent session fails early, and the next one goes over a new connection', async (t) => {
+  const { client, member, sockets } = await scriptedMember(t, () => {}, { silenceMs: 50 })
   for (let n = 1; n <= 2; n += 1) {
     await assert.rejects(
-      client.request(member, HELLO, { signal, ms: 50 }),
+      client.request(member, HELLO, wait),
       isFailureOf('unavailable', /nothing within 50 ms/),
     )
     await until(() => sockets.length === n)
   }
+})
+
+test('a member that is slow and alive is waited for', async (t) => {
+  const speak = speakHttp2((stream) => {
+    stream.respond()
+    setTimeout(() => stream.end('{"is":"answer"}\n'), 300)
+  })
+  const { request, sockets } = await scriptedMember(t, speak, { silenceMs: 2000 })
+  assert.deepEqual(await endOf(await request()), { is: 'answer' })
+  assert.equal(sockets.length, 1)
 })
 
 test('a request can be aborted at any time', async (t) => {

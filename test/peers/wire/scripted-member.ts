@@ -35,7 +35,7 @@ export async function scriptedMember(
   const client = new PeerClient({
     credentials: issueMemberCredentials(authority),
     resources: connectionResources(),
-    limits: { connectMs: 60_000, silenceMs: 0, ...limits },
+    limits: { connectMs: 60_000, silenceMs: 60_000, ...limits },
   })
   t.after(() => {
     client.close()

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { unlessAborted } from '../../../lib/async/abort.ts'
+import type { Failure } from '../../../ports/failure.ts'
 import { PEER_PROTOCOL } from '../../identity/member.ts'
 import { connectionKeyOf, type MemberAddress, type PeerConnector } from '../connection/connector.ts'
 import { peerFailure } from '../connection/resources.ts'
@@ -18,7 +19,7 @@ export interface ControlClientOptions {
   readonly connector: PeerConnector
   readonly lingerMs: number
   readonly idleMs: number
-  /** A session on which a request has waited for so long, and nothing has come, gets no more requests. */
+  /** A request fails when its session is silent for so long, and the session gets no more requests. */
   readonly silenceMs: number
   /** How many sessions without an exchange are kept. */
   readonly maxIdle: number
@@ -27,6 +28,17 @@ export interface ControlClientOptions {
 /** The session with one member to which new exchanges go. It may still be connecting. */
 interface MemberSession {
   readonly ready: Promise<{ readonly session: ClientHttp2Session; readonly control: ControlSession }>
+}
+
+/** Nothing comes on the session, so that it, or the member, may be broken. */
+class SilentSession extends Error {
+  readonly failure: Failure
+
+  constructor(failure: Failure) {
+    super(failure.message)
+    this.name = 'SilentSession'
+    this.failure = failure
+  }
 }
 
 /** Begins exchanges with other members, over one session with each. */
@@ -65,20 +77,17 @@ export class ControlClient {
       const known = this.#members.get(key)
       const current = known ?? this.#connect(key, member)
       const { session, control } = await unlessAborted(current.ready, signal)
-      const [begunAt, receivedBefore] = [performance.now(), control.receivedBytes]
       const exchange = control.isUsable ? this.#begin(session, control, member) : undefined
       try {
         if (exchange === undefined) throw control.closeReason ?? peerFailure(member.name, 'takes no requests')
         exchange.send(message)
-        const answer = await exchange.receive(options)
-        if (answer === undefined) throw exchange.failure('ended the exchange without an answer')
+        const answer = await this.#firstAnswer(exchange, control, options)
         return { answer, exchange }
       } catch (error) {
         exchange?.destroy()
         const isBroken = !control.isUsable && exchange?.hasReceived !== true
-        const isSilent =
-          control.receivedBytes === receivedBefore && performance.now() - begunAt >= this.#options.silenceMs
-        if (isBroken || isSilent) this.#forget(key, current)
+        if (isBroken || error instanceof SilentSession) this.#forget(key, current)
+        if (error instanceof SilentSession) throw error.failure
         if (known === undefined || isRetry || !isBroken || signal.aborted) throw error
       }
     }
@@ -87,6 +96,27 @@ export class ControlClient {
   close(reason: unknown): void {
     this.#closing.abort(reason)
     for (const control of [...this.#open]) control.destroy(reason)
+  }
+
+  /** Waits no longer on a session that is silent than for a new connection. */
+  async #firstAnswer(
+    exchange: PeerExchange,
+    control: ControlSession,
+    { signal, ms }: { signal: AbortSignal; ms: number },
+  ): Promise<unknown> {
+    const { silenceMs } = this.#options
+    const waiting = new AbortController()
+    const silent = new AbortController()
+    const failure = exchange.failure(`sent nothing within ${silenceMs} ms`)
+    const alive = control.isAlive({ ms: silenceMs, signal: waiting.signal })
+    void alive.then((isAlive) => isAlive || silent.abort(new SilentSession(failure)))
+    try {
+      const answer = await exchange.receive({ signal: AbortSignal.any([signal, silent.signal]), ms })
+      if (answer === undefined) throw exchange.failure('ended the exchange without an answer')
+      return answer
+    } finally {
+      waiting.abort()
+    }
   }
 
   #begin(session: ClientHttp2Session, control: ControlSession, member: MemberAddress): PeerExchange {

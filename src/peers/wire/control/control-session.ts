@@ -1,5 +1,6 @@
 import type { Http2Session, Http2Stream, ServerOptions } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
+import { pause } from '../../../lib/async/abort.ts'
 import { NativeParts } from '../../../lib/http2/native-parts.ts'
 import { SessionGuard } from '../../../lib/http2/session-guard.ts'
 import { failureOfConnection, peerFailure, type RemotePeer } from '../connection/resources.ts'
@@ -130,6 +131,19 @@ export class ControlSession {
     })
     this.#guard.onStreamOpened()
     return new PeerExchange(stream, peer, this.#exchangeSession)
+  }
+
+  /**
+   * Resolves with false when nothing comes on the session for so long although the other side was asked for a sign of life,
+   * and with true as soon as the signal is aborted.
+   */
+  async isAlive({ ms, signal }: { ms: number; signal: AbortSignal }): Promise<boolean> {
+    const before = this.receivedBytes
+    await pause(ms / 2, { signal, ref: false }).catch(() => {})
+    if (signal.aborted || this.receivedBytes !== before) return true
+    if (!this.#session.destroyed) this.#session.ping(() => {})
+    await pause(ms / 2, { signal, ref: false }).catch(() => {})
+    return signal.aborted || this.receivedBytes !== before
   }
 
   ref(): void {
