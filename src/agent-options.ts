@@ -4,6 +4,7 @@ import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
 import type { DiskLimit } from './lib/disk-limit.ts'
+import type { ObjectStoreOptions } from './object-store/options/store-options.ts'
 import type { PeerOptions } from './peers/peer-options.ts'
 import type { RedirectOptions } from './redirects/options.ts'
 import type { ListenAddress } from './registry-api/server.ts'
@@ -37,6 +38,8 @@ export interface AgentOptions {
   readonly upstreams?: UpstreamOptions
   /** Images on this machine, which are asked for after the store, and before peers and upstreams. */
   readonly sources?: readonly SourceOptions[]
+  /** A bucket that is asked before upstream, and filled with what came from there; default: none. */
+  readonly objectStore?: ObjectStoreOptions
   /** Repositories of this agent that clients push to; default: none. */
   readonly hosted?: HostedOptions
   /** Whether clients may delete what is hosted; default: they may. */

@@ -71,6 +71,7 @@ export function nodeViewOf(
     startedAt: state.startedAt,
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
+    hostedPatterns: options.hosted?.names ?? [],
     addresses: () => {
       const { registry, admin } = state.addresses()
       return { registry: registry && addressText(registry), admin: admin && addressText(admin) }

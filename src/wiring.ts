@@ -12,6 +12,7 @@ import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
+import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
@@ -21,8 +22,8 @@ import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
+import type { Redirects } from './ports/redirects/redirected-host.ts'
 import type { Resolver } from './ports/resolver.ts'
-import { ConfiguredRedirects } from './redirects/redirects.ts'
 import {
   createRegistryServer,
   type RegistryServer,
@@ -35,7 +36,8 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { collectAndTell } from './upkeep/hosted-garbage.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
-import { costPerGiB } from './upstream/options/options.ts'
+import { costPerGiB, DEFAULT_DEADLINES } from './upstream/options/options.ts'
+import { createBodyClient } from './upstream/transport/body-client.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
 import { Warming } from './warm/warming.ts'
@@ -94,8 +96,10 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
   cleanup.add(() => upstreams.close())
 
-  // 4. The registry that the resolver asks: the peers first, then the upstreams.
-  const registry = peers === undefined ? upstreams : new PeerRegistry(upstreams, peers)
+  // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
+  const objectStore = await openObjectStore(options, cleanup)
+  const behindPeers = objectStore?.registry(upstreams) ?? upstreams
+  const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
   // 5. The resolver, which finds content in the store, in a flight, or at the registry.
   const resolver = new CachingResolver({
@@ -158,7 +162,7 @@ export async function wireAgent(
     ...(await accessParts(options, hosted)),
     listen,
     defaultNamespace,
-    redirects: redirectsOf(options),
+    redirects: await openRedirects(options, cleanup),
     resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -244,8 +248,36 @@ async function openClientResolver(
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 
-function redirectsOf({ redirects = [] }: AgentOptions): ConfiguredRedirects | undefined {
-  return redirects.length === 0 ? undefined : new ConfiguredRedirects(redirects)
+/** Loads what an object store needs only when there is one. */
+async function openObjectStore(
+  { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  cleanup: CleanupStack,
+): Promise<ObjectStore | undefined> {
+  if (objectStore === undefined) return undefined
+  const { ObjectStore } = await import('./object-store/object-store.ts')
+  const { caFile, acceptInvalidCerts = false } = objectStore
+  const { proxies, lookup } = upstreams
+  const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
+  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
+  cleanup.add(() => opened.close())
+  return opened
+}
+
+/** Loads what redirected hosts need only when there are some, and reads the files that they name. */
+async function openRedirects(
+  { redirects = [], upstreams, version = UNKNOWN_VERSION }: AgentOptions,
+  cleanup: CleanupStack,
+): Promise<Redirects | undefined> {
+  if (redirects.length === 0) return undefined
+  const { ConfiguredRedirects } = await import('./redirects/redirects.ts')
+  const opened = new ConfiguredRedirects(redirects, {
+    userAgent: upstreams?.userAgent ?? `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.close())
+  await opened.open()
+  return opened
 }
 
 /** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */

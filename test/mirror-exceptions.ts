@@ -48,12 +48,19 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/reading/bucket-source.test.ts': [
+    'object-store/object-store.ts',
+    'object-store/reading/bucket-names.ts',
+    'object-store/reading/object-store-registry.ts',
+  ],
+  'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
     'object-store/credentials/instance-metadata.ts',
     'object-store/credentials/shared-file.ts',
     'object-store/credentials/small-request.ts',
     'object-store/credentials/web-identity.ts',
   ],
+  'export/readers/registry-reader.test.ts': ['export/readers/agent-requests.ts'],
   'hosted/garbage/garbage-collection.test.ts': [
     'hosted/garbage/marking.ts',
     'hosted/garbage/repository-sweep.ts',
@@ -213,7 +220,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'registry-api/client-requests.ts',
     'registry-api/connections/http1.ts',
     'registry-api/endpoints/lists.ts',
-    'registry-api/exchange/http-exchange.ts',
     'registry-api/exchange/http1-exchange.ts',
   ],
   'registry-api/upstream-failures.test.ts': ['ports/failure.ts'],

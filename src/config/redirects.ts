@@ -1,4 +1,5 @@
 import { parseRegistryUrl } from '../oci/names/registry-url.ts'
+import { network, type RedirectClientSettings, redirectClients } from './buckets/redirect-clients.ts'
 import { parseHostName } from './values/address.ts'
 import {
   type Format,
@@ -18,6 +19,8 @@ export interface RedirectSettings {
   /** An https URL with `/v2/` and a final slash. */
   readonly to: string
   readonly mode: 'redirect' | 'serve'
+  readonly clients: readonly RedirectClientSettings[]
+  readonly trustedProxies: readonly string[]
 }
 
 const EXAMPLE = 'https://us-docker.pkg.dev/v2/project/repo/'
@@ -31,13 +34,22 @@ const host = text(
   'a host without a port, such as images.example.dev, or * for every host',
   textLike(/^(?:\*|[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+)$/),
 )
-const entry = record({ host, to: registryUrl, mode: oneOf('redirect', 'serve') }, ['host', 'to'])
+const entry = record(
+  {
+    host,
+    to: registryUrl,
+    mode: oneOf('redirect', 'serve'),
+    clients: redirectClients,
+    trustedProxies: listOf(network),
+  },
+  ['host', 'to'],
+)
 
 function readItem(item: GivenValue): RedirectSettings {
-  const { host, to, mode = 'redirect' } = entry.read(item)
+  const { host, to, mode = 'redirect', clients = [], trustedProxies = [] } = entry.read(item)
   if (host === undefined) return refuse(item, 'has no host; expected one such as images.example.dev')
   if (to === undefined) return refuse(item, `has no to; expected a registry such as ${EXAMPLE}`)
-  return Object.freeze({ host, to, mode })
+  return Object.freeze({ host, to, mode, clients, trustedProxies })
 }
 
 /** The `redirects` setting. */

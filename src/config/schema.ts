@@ -4,6 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
+import { type ObjectStoreSettings, objectStore } from './object-store.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
 import {
@@ -375,6 +376,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'images on this machine that are served without being pulled: Docker, OCI layouts, folders of skopeo',
     example: '[{ ociLayout: /srv/images }]',
+  }),
+  objectStore: setting<ObjectStoreSettings | undefined>({
+    flag: undefined,
+    format: objectStore,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'a bucket of S3, or of a server that speaks it, which is asked before upstream and filled with what came from there',
+    example: '{ url: s3://bucket/prefix, region: eu-central-1 }',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

@@ -96,7 +96,8 @@ export class TagLookup {
         isUpstreamOnly: true,
       }),
     )
-    return { ...(await unlessAborted(promise, signal)), ageMs: 0 }
+    const head = await unlessAborted(promise, signal)
+    return { ...head, ageMs: head.ageMs ?? 0 }
   }
 
   async #renew(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
@@ -120,6 +121,8 @@ export class TagLookup {
   ): Promise<TagRecord> {
     const checkedAt = Date.now() - Math.max(0, ageMs)
     const before = await this.#catalog.tag(repository, tag)
+    // An object store may say what upstream said to this node later than that.
+    if (before !== undefined && ageMs > 0 && before.checkedAt >= checkedAt) return before
     this.#knownNames.add(repository, [digest])
     // A tag moves only to a manifest that this node can serve.
     const manifest = await this.#manifests.find(repository, digest, options)

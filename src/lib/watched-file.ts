@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { errorCode } from './error-code.ts'
 
-const LIMIT_BYTES = 1024 * 1024
+const DEFAULT_LIMIT_BYTES = 1024 * 1024
 
 /** Why a file cannot be used. The message names the file and never repeats its content. */
 export class FileProblem extends Error {
@@ -24,6 +24,8 @@ interface WatchedFileOptions<Value> {
   readonly onProblem?: (problem: FileProblem | undefined) => void
   /** How long a look at the file is believed; default: each read looks at it. */
   readonly checkMs?: number
+  /** A longer file is not read; default: 1 MiB. */
+  readonly limitBytes?: number
 }
 
 /** A small file that is read again when it has changed. While a changed file cannot be used, the last good one is. */
@@ -58,8 +60,9 @@ export class WatchedFile<Value> {
       const { ino, size, mtimeMs } = await stat(this.#path)
       const version = `${ino} ${size} ${mtimeMs}`
       if (this.#good?.version !== version) {
-        if (size > LIMIT_BYTES)
-          throw new FileProblem(this.#path, `${this.#path} is longer than ${LIMIT_BYTES} bytes`)
+        const { limitBytes = DEFAULT_LIMIT_BYTES } = this.#options
+        if (size > limitBytes)
+          throw new FileProblem(this.#path, `${this.#path} is longer than ${limitBytes} bytes`)
         this.#good = { version, value: this.#options.parse(await readFile(this.#path, 'utf8')) }
       }
       this.#note(undefined)

@@ -52,7 +52,7 @@ export interface Events extends PeerEvents {
     readonly ms: number
     readonly bytes: number
     /** Where the body came from; undefined for a response without content, such as an error. */
-    readonly source: 'local' | 'inflight' | 'peer' | 'upstream' | undefined
+    readonly source: 'local' | 'inflight' | 'peer' | 'object-store' | 'upstream' | undefined
     readonly repository: Repository | undefined
     /** The requested tag or digest. */
     readonly reference: string | undefined
@@ -91,6 +91,12 @@ export interface Events extends PeerEvents {
     readonly kind: 'manifest' | 'blob' | 'referrers' | 'tags'
     readonly repository: Repository
   }
+  /** A bucket was asked for a blob of a redirected host. After `failed` it is not asked for a moment. */
+  'redirect.looked-up': {
+    readonly bucket: string
+    readonly outcome: 'found' | 'missing' | 'failed'
+    readonly problem: string | undefined
+  }
   'flight.started': {
     readonly digest: Digest
     readonly kind: 'manifest' | 'blob'
@@ -101,7 +107,7 @@ export interface Events extends PeerEvents {
   'flight.attempted': {
     readonly digest: Digest
     readonly source: string
-    readonly sourceKind: 'peer' | 'upstream'
+    readonly sourceKind: 'peer' | 'object-store' | 'upstream'
     readonly bytes: number
     readonly ms: number
     /** undefined when the source delivered everything that was missing. */
@@ -144,6 +150,8 @@ export interface Events extends PeerEvents {
     readonly isFromPeer: boolean
   }
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
+  /** After repeated failures the bucket is not asked for a while, or is asked again. */
+  'object-store.paused': { readonly bucket: string; readonly isPaused: boolean; readonly reason: string }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
   /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
@@ -161,7 +169,7 @@ export interface Events extends PeerEvents {
     readonly digest: Digest
     readonly found: string
     readonly source: string
-    readonly sourceKind: 'peer' | 'upstream' | 'disk'
+    readonly sourceKind: 'peer' | 'object-store' | 'upstream' | 'disk'
   }
   /** A content of hosted repositories is not what was pushed, or is gone: somebody has to push it again. */
   'hosted.lost': { readonly digest: Digest; readonly repositories: readonly Repository[] }

@@ -22,6 +22,7 @@ const SOURCES = {
   local: 'the store',
   inflight: 'a transfer in progress',
   peer: 'peers',
+  'object-store': 'the object store',
   upstream: 'upstream',
 }
 

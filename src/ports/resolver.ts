@@ -1,6 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { Content } from './content.ts'
+import type { SourceKind } from './source.ts'
 
 /** How the cache got an answer. It becomes the `Cache-Status` header, a label of a metric and a line of `agent why`. */
 export type CacheResult =
@@ -11,7 +12,7 @@ export type CacheResult =
    * `from`: the kind of source that has brought most of the bytes so far when the answer begins, or is asked first.
    * `collapsed`: the answer follows a transfer that another request has begun.
    */
-  | { readonly kind: 'miss'; readonly from: 'upstream' | 'peer'; readonly collapsed: boolean }
+  | { readonly kind: 'miss'; readonly from: SourceKind; readonly collapsed: boolean }
   /** The answer was older than its TTL, and upstream has just confirmed or replaced it. */
   | { readonly kind: 'revalidated' }
   /** The answer is older than its TTL and is served because upstream cannot be asked. */

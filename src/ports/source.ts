@@ -16,11 +16,14 @@ export interface Contributor {
   readonly name: string
 }
 
-/** Something that can bring a content: one upstream host, or the peers. */
+/** An object store is asked before upstream. It is believed as upstream is, until its bytes turn out to be wrong. */
+export type SourceKind = 'peer' | 'object-store' | 'upstream'
+
+/** Something that can bring a content: one upstream host, an object store, or the peers. */
 export interface Source {
-  /** A host name or a peer's name, which users see. */
+  /** The name of a host, a bucket or a peer, which users see. */
   readonly name: string
-  readonly kind: 'peer' | 'upstream'
+  readonly kind: SourceKind
   /**
    * Makes one attempt to bring the bytes from `intake.position` to the end. Resolves when the other side has sent all
    * that it declared; rejects with a `Failure` otherwise. The bytes that reached the intake before a failure stay there,

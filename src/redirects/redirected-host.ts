@@ -3,8 +3,10 @@ import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { parseRegistryUrl, type RegistryUrl } from '../oci/names/registry-url.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { RedirectedHost, RedirectedRequest, WebPage } from '../ports/redirects/redirected-host.ts'
+import type { BucketParts } from './buckets/redirect-bucket.ts'
 import { hostNameOf } from './host-name.ts'
 import { locationAt, repositoryAt } from './location.ts'
+import { NearBuckets } from './near-buckets.ts'
 import type { RedirectOptions } from './options.ts'
 import { pageOf } from './page.ts'
 import { PullCounts } from './pull-counts.ts'
@@ -17,13 +19,24 @@ const SHOWN_ON_PAGE = 20
 export class ConfiguredHost implements RedirectedHost {
   readonly #options: RedirectOptions
   readonly #target: RegistryUrl
+  readonly #buckets: NearBuckets
   readonly #pulls = new PullCounts(MOST_COUNTED)
 
-  constructor(options: RedirectOptions) {
+  constructor(options: RedirectOptions, parts: BucketParts) {
     const target = parseRegistryUrl(options.to)
     if (target === undefined) throw new Error(`${options.to} is no https URL with /v2/ and a final slash`)
     this.#options = options
     this.#target = target
+    this.#buckets = new NearBuckets(options, parts)
+  }
+
+  /** Reads the files. Rejects with a `FileProblem` if one cannot be used. */
+  open(): Promise<void> {
+    return this.#buckets.open()
+  }
+
+  close(): Promise<void> {
+    return this.#buckets.close()
   }
 
   repositoryOf(name: string): Repository | undefined {
@@ -34,9 +47,11 @@ export class ConfiguredHost implements RedirectedHost {
     const { host, mode = 'redirect' } = this.#options
     const { repository, wanted, query, isGet } = request
     if (wanted.kind === 'manifest' && isGet) this.#pulls.add(this.#nameHere(repository))
-    if (mode === 'serve') return undefined
-    publish('redirect.answered', { host, target: 'upstream', kind: wanted.kind, repository })
-    return locationAt(this.#target, repository, wanted, query)
+    const near = await this.#buckets.locate(request)
+    if (near === undefined && mode === 'serve') return undefined
+    const target = near?.bucket ?? 'upstream'
+    publish('redirect.answered', { host, target, kind: wanted.kind, repository })
+    return near?.url ?? locationAt(this.#target, repository, wanted, query)
   }
 
   page(sentTo: string | undefined): WebPage {

@@ -1,5 +1,6 @@
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import type { RedirectedHost, Redirects } from '../ports/redirects/redirected-host.ts'
+import type { BucketParts } from './buckets/redirect-bucket.ts'
 import { hostNameOf } from './host-name.ts'
 import type { RedirectOptions } from './options.ts'
 import { ConfiguredHost } from './redirected-host.ts'
@@ -11,8 +12,17 @@ const ANY_HOST = '*'
 export class ConfiguredRedirects implements Redirects {
   readonly #hosts: ReadonlyMap<string, ConfiguredHost>
 
-  constructor(entries: readonly RedirectOptions[]) {
-    this.#hosts = new Map(entries.map((entry) => [hostNameOf(entry.host), new ConfiguredHost(entry)]))
+  constructor(entries: readonly RedirectOptions[], parts: BucketParts) {
+    this.#hosts = new Map(entries.map((entry) => [hostNameOf(entry.host), new ConfiguredHost(entry, parts)]))
+  }
+
+  /** Reads the files of the settings. Rejects with a `FileProblem` if one cannot be used. */
+  async open(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.open()))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#hosts.values()].map((host) => host.close()))
   }
 
   find({ host, ns }: { host: string | undefined; ns: string | undefined }): RedirectedHost | undefined {

@@ -5,7 +5,7 @@ const HistoryPoint = v.object({
   /** When the span of time begins. */
   at: time,
   served: bytesBySource,
-  fetched: v.object({ peer: bytes, upstream: bytes }),
+  fetched: v.object({ peer: bytes, objectStore: bytes, upstream: bytes }),
   /** Requests for content that were answered with it, and those of them that were answered from the store. */
   requests: count,
   hits: count,

@@ -15,7 +15,7 @@ const PullPartReport = v.object({
   times: count,
   bytes,
   /** Where the body came from; null for an answer without content. */
-  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
+  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'object-store', 'upstream'])),
   /** The hosts and peers that brought the bytes while the request was under way, at most 5. */
   from: v.array(v.string()),
   error: v.nullable(v.string()),

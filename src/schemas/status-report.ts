@@ -63,6 +63,8 @@ export const StatusReport = v.object({
   /** `registry` is null until the registry API listens. */
   addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
   data: v.string(),
+  /** Patterns of the repositories that take pushes, as the settings name them; earlier versions do not say. */
+  hosted: v.optional(v.array(v.string())),
   ready: v.boolean(),
   reasons: v.array(v.string()),
   /** What is wrong although the node serves, such as a file with credentials that cannot be read any more; sentences. */
@@ -106,7 +108,7 @@ export const StatusReport = v.object({
     /** Open files of stored blobs. */
     files: v.number(),
   }),
-  fetched: v.object({ peer: bytes, upstream: bytes }),
+  fetched: v.object({ peer: bytes, objectStore: bytes, upstream: bytes }),
   /** Kept across restarts. */
   saved: v.object({
     ...savedAmounts,

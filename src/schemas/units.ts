@@ -9,4 +9,10 @@ export const span = v.number()
 export const time = v.pipe(v.string(), v.isoTimestamp())
 
 /** Bytes sent to clients, by where they came from. */
-export const bytesBySource = v.object({ local: bytes, inflight: bytes, peer: bytes, upstream: bytes })
+export const bytesBySource = v.object({
+  local: bytes,
+  inflight: bytes,
+  peer: bytes,
+  objectStore: bytes,
+  upstream: bytes,
+})

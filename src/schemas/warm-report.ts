@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import { bytes, count } from './units.ts'
 
-const Fetched = v.object({ peer: bytes, upstream: bytes })
+/** An agent of an earlier version has no object store. */
+const Fetched = v.object({ peer: bytes, objectStore: v.optional(bytes, 0), upstream: bytes })
 
 /** Bounds the work of one request. */
 export const MAX_IMAGES = 1000

@@ -24,7 +24,7 @@ const RequestReport = v.object({
   times: v.number(),
   bytes,
   /** Where the body came from; null for a response without content. */
-  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'upstream'])),
+  source: v.nullable(v.picklist(['local', 'inflight', 'peer', 'object-store', 'upstream'])),
   cacheStatus: v.nullable(v.string()),
   aborted: v.boolean(),
   error: v.nullable(v.string()),

@@ -2,11 +2,12 @@ import { withTicks } from '../lib/async/with-ticks.ts'
 import { publish } from '../observe/events.ts'
 import { tagText } from '../observe/reports/sharing.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { RemovalLine } from '../schemas/upkeep-report.ts'
 import { findPinsToRelease } from './pins.ts'
 import { PROGRESS_INTERVAL_MS, type Totals } from './progress.ts'
 import { planRemoval, type RemovalPlan } from './removal-plan.ts'
+import { RequestError } from './request-error.ts'
 import { notStoredError, type Tag, type UpkeepSubject } from './subject.ts'
 import type { UpkeepStore } from './upkeep-store.ts'
 
@@ -20,6 +21,7 @@ export async function* remove(
   for (const { subject, tag, isStored } of subjects) {
     if (tag === undefined && !isStored) throw notStoredError(subject)
   }
+  await refuseHosted(store, subjects)
   const released = await findPinsToRelease(store, subjects, force)
   const tags = await findTagsToForget(store, subjects)
   const removed: Totals = { blobs: 0, bytes: 0 }
@@ -47,6 +49,19 @@ export async function* remove(
     ...removed,
     keptBlobs: retained.blobs,
     keptBytes: retained.bytes,
+  }
+}
+
+/** What belongs to a hosted repository stays stored, so removing it by its digest would do nothing. */
+async function refuseHosted(store: UpkeepStore, subjects: readonly UpkeepSubject[]): Promise<void> {
+  for (const { subject, digest, tag } of subjects) {
+    if (tag !== undefined) continue
+    const names = (await store.hosted.catalog.repositoriesOf(digest)).map(repositoryKey)
+    if (names.length === 0) continue
+    throw new RequestError(
+      'conflict',
+      `${subject} was pushed to ${names.join(', ')}: remove its tags by their names and run \`agent gc --hosted\`, or delete it there through the registry API`,
+    )
   }
 }
 

@@ -14,6 +14,7 @@ export interface UpkeepStore {
       removeTag(repository: Repository, tag: string): Promise<boolean>
       /** Lists the contents that belong to a hosted repository. */
       links(repository: Repository): AsyncIterable<unknown>
+      repositoriesOf(digest: Digest): Promise<readonly Repository[]>
     }
   }
   usage(): { readonly bytes: number; readonly blobs: number }

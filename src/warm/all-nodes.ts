@@ -48,7 +48,7 @@ export async function* warmAllNodes(request: AllNodesRequest): AsyncGenerator<Wa
   const startedAt = performance.now()
   const warmers = nodeWarmers(request)
   const failed = new Set<string>()
-  const done = { bytes: 0, hereBytes: 0, fetched: { peer: 0, upstream: 0 }, failedNodes: 0 }
+  const done = { bytes: 0, hereBytes: 0, fetched: { peer: 0, objectStore: 0, upstream: 0 }, failedNodes: 0 }
   // Every node listens to the signal.
   setMaxListeners(0, signal)
   const streams = warmers.map(
@@ -124,7 +124,7 @@ async function* nodeLines(
   signal: AbortSignal,
 ): AsyncGenerator<WarmLine> {
   const startedAt = performance.now()
-  const known = { bytes: 0, hereBytes: 0, fetched: { peer: 0, upstream: 0 } }
+  const known = { bytes: 0, hereBytes: 0, fetched: { peer: 0, objectStore: 0, upstream: 0 } }
   try {
     for await (const line of lines(signal)) {
       if (line.is === 'done') {
@@ -158,5 +158,6 @@ function addTotals(
   done.bytes += bytes
   done.hereBytes += hereBytes
   done.fetched.peer += fetched.peer
+  done.fetched.objectStore += fetched.objectStore
   done.fetched.upstream += fetched.upstream
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { createAdminServer } from '../../src/admin-api/server.ts'
 import { Upkeep } from '../../src/upkeep/upkeep.ts'
@@ -8,9 +7,8 @@ import { Warming } from '../../src/warm/warming.ts'
 import { HOSTILE_TEXTS, hostileReports } from '../page/hostile.ts'
 import { MemoryUpkeepStore } from '../upkeep/memory-upkeep-store.ts'
 import { MemoryTarget } from '../warm/memory-target.ts'
+import { auditPage, prepareAudit } from './accessibility.ts'
 import { DEADLINE_MS, recordViolations, startBrowser } from './browser.ts'
-
-const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.url))
 
 async function open(
   t: TestContext,
@@ -28,7 +26,7 @@ async function open(
   t.after(() => server.stop())
   const origin = `http://127.0.0.1:${(await server.start()).port}`
   const context = await browser.newContext(options)
-  await context.addInitScript({ path: AUDIT })
+  await prepareAudit(context)
   const page = await context.newPage()
   page.setDefaultTimeout(DEADLINE_MS)
   const violations = recordViolations(page, origin)
@@ -80,7 +78,7 @@ test('peers are summed up by zone, and long names do not break the layout', asyn
   assert.ok(zones.includes('none44 B4 B'), String(zones))
   await page.goto(`${page.url()}#why=alpine`)
   await page.getByRole('heading', { name: 'alpine:alpine' }).waitFor()
-  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(await auditPage(page), [])
   assert.deepEqual(violations, [])
 })
 

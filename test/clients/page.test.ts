@@ -4,16 +4,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { type Agent, createAgent } from '../../src/agent.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
+import { auditPage, prepareAudit } from './accessibility.ts'
 import { DEADLINE_MS, recordViolations, startBrowser } from './browser.ts'
 import { startSteppedRegistry } from './stepped-registry.ts'
 
 /** The page of a real agent in a real browser. */
 
-const AUDIT = fileURLToPath(new URL('../../../test/page/audit.js', import.meta.url))
 const MIB = 1024 * 1024
 
 interface Lab {
@@ -57,7 +56,7 @@ interface OpenPage {
 
 async function open({ browser, origin }: Lab, options: BrowserContextOptions = {}): Promise<OpenPage> {
   const context = await browser.newContext(options)
-  await context.addInitScript({ path: AUDIT })
+  await prepareAudit(context)
   const page = await context.newPage()
   page.setDefaultTimeout(DEADLINE_MS)
   const violations = recordViolations(page, origin)
@@ -159,7 +158,7 @@ test('a pull is shown with its requests and who answered them, and a failed one 
     .getByText(new RegExp(` from ${lab.upstream.host}, `))
     .waitFor()
   assert.equal(await parts.count(), 4)
-  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(await auditPage(page), [])
 
   const { port } = lab.agent.addresses.registry
   const response = await fetch(`http://127.0.0.1:${port}/v2/up.test/team/none/manifests/v9`)
@@ -188,7 +187,7 @@ test('the history of the last hour and day is shown as columns and as a table', 
   const day = page.getByRole('img', { name: /^Served bytes by source: 2\.0 MiB in the last day$/ })
   await day.waitFor()
   assert.equal(await day.locator('> div').count(), 96)
-  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(await auditPage(page), [])
   assert.deepEqual(violations, [])
 })
 
@@ -212,7 +211,7 @@ test('images can be filtered and sorted, and are shown a hundred at a time', asy
   await page.getByLabel('Filter').fill('APP-01 v1')
   await page.getByText('10 of 120 images', { exact: true }).waitFor()
   assert.equal(await rows.count(), 10)
-  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(await auditPage(page), [])
   assert.deepEqual(violations, [])
 })
 
@@ -283,7 +282,7 @@ test('the page is accessible in light and dark colors, and on a narrow screen', 
       await page.locator('#flights progress').waitFor()
       await page.locator('#images a').first().click()
       await page.getByText('2 of 2 stored').waitFor()
-      assert.deepEqual(await page.evaluate('audit()'), [], `${colorScheme}, ${width}`)
+      assert.deepEqual(await auditPage(page), [], `${colorScheme}, ${width}`)
       const path = join(lab.folder, `${colorScheme}-${width}.png`)
       const picture = await page.screenshot({ path, fullPage: true })
       t.diagnostic(`${path}: ${picture.length} bytes`)
@@ -342,7 +341,7 @@ test('the page asks for the token once, keeps it for its tab, and asks again whe
   await agent.start()
   const origin = `http://127.0.0.1:${agent.addresses.admin?.port}`
   const context = await browser.newContext()
-  await context.addInitScript({ path: AUDIT })
+  await prepareAudit(context)
   const page = await context.newPage()
   page.setDefaultTimeout(DEADLINE_MS)
   const violations = recordViolations(page, origin)
@@ -352,7 +351,7 @@ test('the page asks for the token once, keeps it for its tab, and asks again whe
   await token.fill('a-wrong-token-for-it')
   await page.getByRole('button', { name: 'Log in' }).click()
   await token.waitFor({ state: 'visible' })
-  assert.deepEqual(await page.evaluate('audit()'), [])
+  assert.deepEqual(await auditPage(page), [])
   await token.fill('a-token-for-everything')
   await page.getByRole('button', { name: 'Log in' }).click()
   await page.getByText('Ready to serve clients.').first().waitFor()

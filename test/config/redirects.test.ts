@@ -10,9 +10,15 @@ test('a redirect has a host and a registry, and otherwise what is given', async 
   - { host: "*", to: https://ghcr.io/v2/, mode: serve }
 `
   const { redirects } = await loadSettings(await given(text))
+  const none = { clients: [], trustedProxies: [] }
   assert.deepEqual(redirects, [
-    { host: 'images.example.dev', to: 'https://us-docker.pkg.dev/v2/project/repo/', mode: 'redirect' },
-    { host: '*', to: 'https://ghcr.io/v2/', mode: 'serve' },
+    {
+      host: 'images.example.dev',
+      to: 'https://us-docker.pkg.dev/v2/project/repo/',
+      mode: 'redirect',
+      ...none,
+    },
+    { host: '*', to: 'https://ghcr.io/v2/', mode: 'serve', ...none },
   ])
 })
 

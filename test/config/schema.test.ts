@@ -43,6 +43,7 @@ test('without sources the settings are the defaults', async () => {
     logFormat: 'auto',
     upstreams: [],
     warm: [],
+    objectStore: undefined,
     redirects: [],
     webhooks: [],
   })

@@ -33,17 +33,57 @@ test('an uninstall waits until every node is restored', async (t) => {
 })
 
 test('an uninstall that times out reports how many nodes are restored', async (t) => {
-  const { ended } = await runScript(
+  const failed = { message: 'one\nagent: cannot write /etc/containerd\n' }
+  const pods = [
+    {
+      spec: { nodeName: 'a' },
+      status: { conditions: [{ type: 'Ready', status: 'True' }], phase: 'Running' },
+    },
+    {
+      spec: { nodeName: 'b' },
+      status: {
+        phase: 'Pending',
+        initContainerStatuses: [
+          { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: failed } },
+        ],
+      },
+    },
+    { spec: {}, status: { phase: 'Pending' } },
+  ]
+  const { ended, requests } = await runScript(
     t,
     [{ observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 3 }],
     '0',
+    pods,
   )
   assert.equal(ended.code, 1)
-  assert.match(ended.stderr, /^1 of 3 nodes are restored; to see which: kubectl -n ns get pods/)
+  assert.match(
+    ended.stderr,
+    /^1 of 3 nodes are restored\. Not restored: b \(agent: cannot write \/etc\/containerd\)\. Not restored: no node yet \(Pending\)\.\n/,
+  )
+  assert.match(requests.at(-1) ?? '', /^\/api\/v1\/namespaces\/ns\/pods\?labelSelector=a%3Db Bearer token$/)
+})
+
+test('an uninstall that times out ends even if the API server does not name the pods', async (t) => {
+  const { ended } = await runScript(
+    t,
+    [{ observedGeneration: 2, numberReady: 1, desiredNumberScheduled: 3 }, 403],
+    '0',
+  )
+  assert.equal(ended.code, 1)
+  assert.match(
+    ended.stderr,
+    /^1 of 3 nodes are restored\. Which nodes are not cannot be told: the API server answers 403/,
+  )
 })
 
 /** Runs the script of the chart with an API server that gives these answers, and then repeats the last one. */
-async function runScript(t: TestContext, steps: readonly (DaemonSetStatus | number)[], seconds: string) {
+async function runScript(
+  t: TestContext,
+  steps: readonly (DaemonSetStatus | number)[],
+  seconds: string,
+  pods?: readonly unknown[],
+) {
   const folder = await mkdtemp(join(tmpdir(), 'leat-restored-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const { ca, cert, key } = makeCertificates()
@@ -53,6 +93,8 @@ async function runScript(t: TestContext, steps: readonly (DaemonSetStatus | numb
   const server = createServer({ cert, key }, (request, response) => {
     const step = steps[Math.min(requests.length, steps.length - 1)]
     requests.push(`${request.url} ${request.headers.authorization}`)
+    if (pods !== undefined && request.url?.startsWith('/api/v1/'))
+      return response.end(JSON.stringify({ items: pods }))
     if (typeof step === 'number') return response.writeHead(step).end()
     response.end(JSON.stringify({ metadata: { generation: 2 }, status: step }))
   })
@@ -68,6 +110,7 @@ async function runScript(t: TestContext, steps: readonly (DaemonSetStatus | numb
         TOKEN_FILE: join(folder, 'token'),
         NAMESPACE: 'ns',
         DAEMONSET: 'leat-restore',
+        SELECTOR: 'a=b',
         WAIT_SECONDS: seconds,
         PAUSE_MS: '5',
       },

@@ -53,8 +53,8 @@ export const BUCKET_STEPS: Readonly<Record<string, (bucket: Bucket) => Promise<v
     for await (const folder of bucket.folders('list/', NEVER)) folders.push(folder)
     assert.deepEqual(folders, ['a', 'b'])
     await bucket.delete(['list/a/1', 'list/none'], NEVER)
-    assert.equal(await bucket.text('list/a/1', NEVER), undefined)
-    assert.equal(await bucket.text('list/a/2', NEVER), 'list/a/2')
+    assert.equal(await bucket.read('list/a/1', NEVER), undefined)
+    assert.equal((await bucket.read('list/a/2', NEVER))?.text, 'list/a/2')
   },
   'an upload in parts is found again, and under its key only when it is complete': async (bucket) => {
     const uploads = new MultipartUploads(bucket)
@@ -94,6 +94,6 @@ export const BUCKET_STEPS: Readonly<Record<string, (bucket: Bucket) => Promise<v
     const bytes = Buffer.from('refreshed')
     await bucket.put('old', bytes, { sha256: sha256(bytes), ...NEVER })
     await bucket.refresh('old', NEVER)
-    assert.equal(await bucket.text('old', NEVER), 'refreshed')
+    assert.equal((await bucket.read('old', NEVER))?.text, 'refreshed')
   },
 }

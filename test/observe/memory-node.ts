@@ -31,6 +31,7 @@ export class MemoryNode implements NodeView {
   readonly startedAt = Date.now() - 60_000
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
+  readonly hostedPatterns = ['team/**']
   readonly reasons: string[] = []
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []

@@ -30,7 +30,7 @@ export function hostileReports(): Reports {
         endedAt: AT,
         requests: 3,
         failed: 1,
-        bytes: { local: i, inflight: 2, peer: 3, upstream: 4 },
+        bytes: { local: i, inflight: 2, peer: 3, objectStore: 0, upstream: 4 },
         failure: text,
         parts: [
           {
@@ -81,7 +81,7 @@ function status(): StatusReport {
     flights: HOSTILE_TEXTS.map(flight),
     requests: 1,
     lastPullAt: null,
-    served: { local: 1, inflight: 1, peer: 1, upstream: 1 },
+    served: { local: 1, inflight: 1, peer: 1, objectStore: 0, upstream: 1 },
     clients: {
       connections: 1,
       sessions: 1,
@@ -92,7 +92,7 @@ function status(): StatusReport {
       pieces: 1,
       files: 1,
     },
-    fetched: { peer: 1, upstream: 1 },
+    fetched: { peer: 1, objectStore: 0, upstream: 1 },
     upstreams: HOSTILE_TEXTS.map((text) => ({
       host: text,
       requests: 1,

@@ -5,6 +5,7 @@ import type { Digest } from '../../src/oci/digest.ts'
 import { parseRegistryUrl } from '../../src/oci/names/registry-url.ts'
 import { locationAt, repositoryAt } from '../../src/redirects/location.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
+import { runs } from '../../testkit/property-runs.ts'
 
 const DIGEST: Digest = digestOf(Buffer.from('x'))
 
@@ -75,5 +76,6 @@ test('no query leads to another origin or path, or has a character that a header
         /^https:\/\/us-docker\.pkg\.dev\/v2\/project\/repo\/app\/tags\/list(?:\?[!-~]*)?$/.test(location),
       )
     }),
+    runs(200),
   )
 })

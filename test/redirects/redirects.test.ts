@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfiguredRedirects } from '../../src/redirects/redirects.ts'
 
+const PARTS = { userAgent: 'leat/test', proxies: undefined }
 const TO = 'https://us-docker.pkg.dev/v2/project/repo/'
 const OTHER = 'https://ghcr.io/v2/acme/'
 
@@ -10,7 +11,7 @@ function registryOf(redirects: ConfiguredRedirects, host: string | undefined, ns
 }
 
 test('a host is found whatever its case and port, and with a final dot', () => {
-  const redirects = new ConfiguredRedirects([{ host: 'images.example.dev', to: TO }])
+  const redirects = new ConfiguredRedirects([{ host: 'images.example.dev', to: TO }], PARTS)
   for (const host of [
     'images.example.dev',
     'IMAGES.Example.dev:443',
@@ -32,7 +33,7 @@ test('a host is found whatever its case and port, and with a final dot', () => {
 })
 
 test('a request whose ns names another registry is one to a mirror', () => {
-  const redirects = new ConfiguredRedirects([{ host: 'images.example.dev', to: TO }])
+  const redirects = new ConfiguredRedirects([{ host: 'images.example.dev', to: TO }], PARTS)
   assert.equal(registryOf(redirects, 'images.example.dev', 'docker.io'), undefined)
   assert.equal(registryOf(redirects, 'images.example.dev', 'x y'), undefined)
   assert.equal(
@@ -43,10 +44,13 @@ test('a request whose ns names another registry is one to a mirror', () => {
 })
 
 test('the entry for every host is for those that no other entry has', () => {
-  const redirects = new ConfiguredRedirects([
-    { host: '*', to: TO },
-    { host: 'images.example.dev', to: OTHER },
-  ])
+  const redirects = new ConfiguredRedirects(
+    [
+      { host: '*', to: TO },
+      { host: 'images.example.dev', to: OTHER },
+    ],
+    PARTS,
+  )
   assert.equal(registryOf(redirects, 'images.example.dev'), 'ghcr.io')
   assert.equal(registryOf(redirects, '10.0.0.7:8080'), 'us-docker.pkg.dev')
   assert.equal(registryOf(redirects, undefined), 'us-docker.pkg.dev')
@@ -54,7 +58,7 @@ test('the entry for every host is for those that no other entry has', () => {
 
 test('a URL that is none of a registry stops the construction', () => {
   assert.throws(
-    () => new ConfiguredRedirects([{ host: 'x', to: 'http://x/v2/' }]),
+    () => new ConfiguredRedirects([{ host: 'x', to: 'http://x/v2/' }], PARTS),
     /is no https URL with \/v2\//,
   )
 })

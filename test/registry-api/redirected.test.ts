@@ -6,12 +6,13 @@ import { ConfiguredRedirects } from '../../src/redirects/redirects.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
 import { errorCodeOf, requestHttp1, requestHttp2, sendRaw, startTestServer } from './test-server.ts'
 
+const PARTS = { userAgent: 'leat/test', proxies: undefined }
 const DIGEST = digestOf(Buffer.from('x'))
 const HOST = 'images.example.dev'
 const TO = 'https://us-docker.pkg.dev/v2/project/repo/'
 const APP = { registry: 'us-docker.pkg.dev', name: 'project/repo/app' }
-const to = () => new ConfiguredRedirects([{ host: HOST, to: TO }])
-const serving = () => new ConfiguredRedirects([{ host: HOST, to: TO, mode: 'serve' }])
+const to = () => new ConfiguredRedirects([{ host: HOST, to: TO }], PARTS)
+const serving = () => new ConfiguredRedirects([{ host: HOST, to: TO, mode: 'serve' }], PARTS)
 const headers = { host: HOST }
 
 test('/v2/ of a redirected host answers 200 with the version of the API', async (t) => {

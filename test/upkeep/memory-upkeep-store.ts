@@ -17,6 +17,8 @@ export class MemoryUpkeepStore implements UpkeepStore {
   readonly rotten = new Map<Digest, string>()
   readonly tagRecords = new Map<string, { repository: Repository; tag: string; digest: Digest }>()
   readonly seenIn = new Map<Digest, Repository[]>()
+  /** The hosted repositories to which contents were pushed. */
+  readonly hostedIn = new Map<Digest, Repository[]>()
   /** Called before each step that may take long. */
   onStep: (signal: AbortSignal) => Promise<void> | void = () => {}
 
@@ -51,6 +53,7 @@ export class MemoryUpkeepStore implements UpkeepStore {
       tag: async () => undefined,
       removeTag: async () => false,
       links: async function* () {},
+      repositoriesOf: async (digest: Digest) => this.hostedIn.get(digest) ?? [],
     },
   }
 

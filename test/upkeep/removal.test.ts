@@ -99,3 +99,16 @@ test('a removal retains the parts of a pinned image', async () => {
   await remove(['alpine:other'])
   assert.deepEqual(fixture.store.storedOf(...ALL), ['app', 'config', 'base', 'own'])
 })
+
+test('what was pushed to a hosted repository is not removed by its digest, also not by force', async () => {
+  fixture.putTwoImages()
+  fixture.store.hostedIn.set(digestOf('base'), [{ registry: 'localhost', name: 'team/app' }])
+  for (const force of [false, true]) {
+    await assert.rejects(remove([digestOf('base')], force), {
+      code: 'conflict',
+      message: /^sha256:\w+ was pushed to localhost\/team\/app: remove its tags/,
+    })
+  }
+  assert.deepEqual(fixture.store.storedOf(...ALL), [...ALL])
+  await remove(['alpine:app'])
+})

@@ -32,12 +32,15 @@ test('a whole image is stored with the origin of its bytes, and a second request
   )
   assert.deepEqual(new Set(await node.storedDigests()), new Set(digestsOf(app)))
   const { bytes, hereBytes, fetched } = first.done
-  assert.deepEqual([hereBytes, fetched], [0, { peer: 0, upstream: bytes }])
+  assert.deepEqual([hereBytes, fetched], [0, { peer: 0, objectStore: 0, upstream: bytes }])
   assert.ok(bytes > 370 * KIB + 100)
   const requests = upstream.requests.length
   const { images, done } = await node.warm({ images: ['up.test/whole:v1', 'up.test/whole:v1'] })
   assert.equal(images.length, 1, 'an image that is named twice counts once')
-  assert.deepEqual([done.failed, done.hereBytes, done.fetched], [0, bytes, { peer: 0, upstream: 0 }])
+  assert.deepEqual(
+    [done.failed, done.hereBytes, done.fetched],
+    [0, bytes, { peer: 0, objectStore: 0, upstream: 0 }],
+  )
   assert.equal(upstream.requests.length, requests)
 })
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { addCleanup } from '../cleanup.ts'
 import { answers, Daemon, freePort } from '../daemon.ts'
-import { findProgram, skipTest } from '../programs.ts'
+import { findProgram } from '../programs.ts'
 
 /** What both servers take for credentials. */
 export const TEST_KEYS = {
@@ -21,7 +21,7 @@ export async function startMoto(t: TestContext): Promise<S3Server | undefined> {
   const modules = process.env['LEAT_MOTO']
   const python = findProgram('python3')
   if (modules === undefined || python === undefined) {
-    skipTest(t, 'missing: moto (pip install --target DIR "moto[s3,server]", and LEAT_MOTO=DIR)')
+    t.skip('missing: moto (pip install --target DIR "moto[s3,server]", and LEAT_MOTO=DIR)')
     return undefined
   }
   const port = await freePort()
@@ -42,7 +42,7 @@ export async function startVersitygw(
 ): Promise<(S3Server & { readonly files: string; readonly daemon: Daemon }) | undefined> {
   const program = findProgram('versitygw')
   if (program === undefined) {
-    skipTest(t, 'missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@latest)')
+    t.skip('missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)')
     return undefined
   }
   const files = join(root, 'images')

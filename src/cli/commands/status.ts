@@ -88,7 +88,8 @@ function scrubText(report: StatusReport['store']['scrub'], now: number): string 
 
 function servedText({ served: from }: StatusReport): string {
   const local = `${sizeText(from.local)} from the store, ${sizeText(from.inflight)} from transfers in progress`
-  return `${local}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers`
+  const store = from.objectStore === 0 ? '' : `, ${sizeText(from.objectStore)} from the object store`
+  return `${local}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers${store}`
 }
 
 function savedText({ saved }: StatusReport): string {

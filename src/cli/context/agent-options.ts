@@ -40,6 +40,9 @@ export function agentOptions(
       userAgent: `leat/${version}`,
       ...(proxies === undefined ? {} : { proxies }),
     },
+    ...(settings.objectStore === undefined
+      ? {}
+      : { objectStore: { ...settings.objectStore, environment: env } }),
     ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),

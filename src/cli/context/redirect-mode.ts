@@ -30,11 +30,23 @@ export function redirectOptions(
 ): Pick<AgentOptions, 'redirects' | 'allow'> {
   const value = variable(env, REGISTRY)
   const given = allow === undefined ? {} : { allow }
-  if (value === undefined) return redirects.length === 0 ? given : { redirects, ...given }
+  const entries = redirects.map((entry) => entryOf(entry, env))
+  if (value === undefined) return entries.length === 0 ? given : { redirects: entries, ...given }
   const to = registryUrl.read({ location: undefined, name: REGISTRY, value })
-  const all: Redirect[] = [...redirects.filter(({ host }) => host !== '*'), { host: '*', to }]
+  const all: Redirect[] = [...entries.filter(({ host }) => host !== '*'), { host: '*', to }]
   // That proxy gives nothing but what it redirects to, so without `allow` the agent does not either.
   return { redirects: all, allow: allow ?? all.map(patternOf) }
+}
+
+/** The variables of the environment say where the credentials of buckets are. */
+function entryOf({ clients, ...entry }: Settings['redirects'][number], environment: Environment): Redirect {
+  return {
+    ...entry,
+    clients: clients.map(({ to, ...networks }) => ({
+      ...networks,
+      to: { ...to, bucket: { ...to.bucket, environment } },
+    })),
+  }
 }
 
 /** The pattern of the repositories to which an entry leads. */

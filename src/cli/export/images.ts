@@ -2,12 +2,13 @@ import { loadSetting, loadSettings } from '../../config/load.ts'
 import type { ImageReader } from '../../export/readers/image-reader.ts'
 import { ResolverReader } from '../../export/readers/resolver-reader.ts'
 import { plain } from '../../observe/text.ts'
+import { HostedNames, OWN_REGISTRY } from '../../oci/names/hosted-names.ts'
 import { parseReference, type Reference } from '../../oci/names/reference.ts'
 import { adminTarget } from '../context/admin-target.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Invocation, type Terminal, usageError } from '../context/command.ts'
 import { givenSettings } from '../context/settings.ts'
-import { openAgentReader } from './agent-reader.ts'
+import { openAgentImages } from './agent-reader.ts'
 import { openFileOrigin } from './file-origin.ts'
 import type { Origin } from './transport.ts'
 
@@ -46,9 +47,9 @@ export async function withImages(
   if (given.values['data'] === undefined) {
     const admin = await adminTarget(settings)
     const registry = await loadSetting('defaultNamespace', settings)
-    const reader = await openAgentReader(admin, signal)
+    const { reader, hosted } = await openAgentImages(admin, signal)
     try {
-      return await work({ reader, references: referencesOf(names, registry), isOneNamed })
+      return await work({ reader, references: referencesOf(names, registry, hosted), isOneNamed })
     } finally {
       reader.close()
     }
@@ -59,7 +60,7 @@ export async function withImages(
     import('../context/offline-store.ts'),
   ])
   const options = agentOptions(await loadSettings(settings), terminal)
-  const references = referencesOf(names, options.defaultNamespace ?? '')
+  const references = referencesOf(names, options.defaultNamespace ?? '', options.hosted?.names)
   try {
     await withResolver(options, (resolver) =>
       work({ reader: new ResolverReader(resolver), references, isOneNamed }),
@@ -69,9 +70,17 @@ export async function withImages(
   }
 }
 
-function referencesOf(names: readonly string[], defaultRegistry: string): readonly Reference[] {
+/** `hosted`: patterns of what is hosted. Such a name without a registry comes before one of the default registry. */
+function referencesOf(
+  names: readonly string[],
+  defaultRegistry: string,
+  hosted: readonly string[] = [],
+): readonly Reference[] {
+  const own = new HostedNames(hosted)
   return names.map((name) => {
-    const reference = parseReference(name, defaultRegistry)
+    const ownReference = parseReference(name, OWN_REGISTRY)
+    const isOwn = ownReference.ok && own.isHosted(ownReference.value.repository)
+    const reference = isOwn ? ownReference : parseReference(name, defaultRegistry)
     if (!reference.ok) throw usageError(plain(reference.problem))
     return reference.value
   })

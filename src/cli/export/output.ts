@@ -6,7 +6,7 @@ import { digestText } from '../terminal/table.ts'
 import { LiveProgress } from '../warm/output.ts'
 import { progressRows } from '../warm/progress-rows.ts'
 
-const NOTHING_FETCHED = { peer: 0, upstream: 0 }
+const NOTHING_FETCHED = { peer: 0, objectStore: 0, upstream: 0 }
 
 /** Prints what an export has done. */
 interface ExportOutput {

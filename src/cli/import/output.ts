@@ -56,7 +56,7 @@ export class TextOutput {
 }
 
 function barLines({ image, bytes, ofBytes }: ImportProgress, columns: number): readonly string[] {
-  const amounts = { bytes, ofBytes, fetched: { peer: 0, upstream: 0 } }
+  const amounts = { bytes, ofBytes, fetched: { peer: 0, objectStore: 0, upstream: 0 } }
   return progressRows([{ name: image ?? 'reading the source', amounts }], columns)
 }
 

@@ -85,12 +85,13 @@ export class NodeOutput {
   }
 
   #total(): string {
-    const all = { bytes: 0, ofBytes: 0, fetched: { peer: 0, upstream: 0 }, bytesPerSecond: 0 }
+    const all = { bytes: 0, ofBytes: 0, fetched: { peer: 0, objectStore: 0, upstream: 0 }, bytesPerSecond: 0 }
     let secondsLeft: number | null = 0
     for (const [id, progress] of this.#progress) {
       all.bytes += progress.bytes
       all.ofBytes += progress.ofBytes
       all.fetched.peer += progress.fetched.peer
+      all.fetched.objectStore += progress.fetched.objectStore
       all.fetched.upstream += progress.fetched.upstream
       if (this.#ended.has(id)) continue
       all.bytesPerSecond += progress.bytesPerSecond

@@ -44,9 +44,10 @@ export function fittingText(parts: readonly string[], columns: number): string {
   return text === '' ? (parts[0] ?? '').slice(0, columns) : text
 }
 
-export function fetchedTexts({ peer, upstream }: WarmDone['fetched']): readonly string[] {
+export function fetchedTexts({ peer, objectStore, upstream }: WarmDone['fetched']): readonly string[] {
   return [
     ...(peer === 0 ? [] : [`${sizeText(peer)} from peers`]),
+    ...(objectStore === 0 ? [] : [`${sizeText(objectStore)} from the object store`]),
     ...(upstream === 0 ? [] : [`${sizeText(upstream)} from upstream`]),
   ]
 }

@@ -1,7 +1,10 @@
 import { join } from 'node:path'
-import * as v from 'valibot'
-import { parseJson } from '../../lib/json.ts'
-import { algorithmOf, type Digest, digestOf, hexOf, parseDigest } from '../../oci/digest.ts'
+import {
+  type CachedManifest,
+  MAX_CACHED_MANIFEST_BYTES,
+  parseCachedManifest,
+} from '../../oci/cached-manifest.ts'
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../../oci/digest.ts'
 import { type Descriptor, MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { isTag } from '../../oci/names/names.ts'
 import { Failure } from '../../ports/failure.ts'
@@ -9,10 +12,6 @@ import { fileAt, readRange } from '../../sources/files/file-tree.ts'
 import type { FoundImage, ImageNames, ImportSource, LeftOut, Located } from '../formats/import-source.ts'
 import { entriesOf, foldersIn, repositoryNamed } from './cache-files.ts'
 
-const byte = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255))
-const CachedManifest = v.object({ manifest: v.array(byte), digest: v.nullish(v.string()) })
-/** A byte of the manifest is a number of up to three digits and a comma. */
-const MAX_FILE_BYTES = 4 * MAX_MANIFEST_BYTES + 64 * 1024
 const DEEPEST_NAME = 32
 
 /** The cache of oci-registry: `blobs/sha256/<2>/<62>`, and `manifests/<registry>/<name>/<tag or digest>` as JSON. */
@@ -88,17 +87,8 @@ export class OciRegistryFiles implements ImportSource {
   }
 }
 
-async function readManifest(
-  file: string,
-): Promise<
-  { readonly bytes: Uint8Array; readonly digest: Digest; readonly declared: Digest | undefined } | undefined
-> {
+async function readManifest(file: string): Promise<CachedManifest | undefined> {
   const range = await fileAt(file)
-  if (range === undefined || range.size > MAX_FILE_BYTES) return undefined
-  const text = Buffer.from(await readRange(range, MAX_FILE_BYTES)).toString('utf8')
-  const cached = v.safeParse(CachedManifest, parseJson(text))
-  if (!cached.success) return undefined
-  const bytes = Uint8Array.from(cached.output.manifest)
-  const digest = digestOf(bytes)
-  return { bytes, digest, declared: parseDigest(cached.output.digest ?? '') }
+  if (range === undefined || range.size > MAX_CACHED_MANIFEST_BYTES) return undefined
+  return parseCachedManifest(Buffer.from(await readRange(range, MAX_CACHED_MANIFEST_BYTES)).toString('utf8'))
 }

@@ -81,10 +81,13 @@ export class Bucket {
     }
   }
 
-  /** Gives the text of a small object; undefined when there is none. */
-  async text(key: string, { signal }: Options): Promise<string | undefined> {
-    const { status, text } = await this.requests.send({ method: 'GET', key, expected: [404] }, { signal })
-    return status === 404 ? undefined : text
+  /** Reads a small object as text; undefined when there is none. */
+  async read(
+    key: string,
+    { signal }: Options,
+  ): Promise<{ readonly text: string; readonly modifiedAt: number } | undefined> {
+    const answer = await this.requests.send({ method: 'GET', key, expected: [404] }, { signal })
+    return answer.status === 404 ? undefined : { text: answer.text, modifiedAt: modifiedAt(answer) }
   }
 
   /** Gives undefined when there is no such object. */
@@ -212,10 +215,11 @@ function headOf({ headers }: BucketAnswer, source: string): ObjectHead {
   if (length === undefined || !/^\d{1,15}$/.test(length)) {
     throw new Failure('unavailable', `${source}: an answer does not say the size of an object.`, { source })
   }
-  const modifiedAt = Date.parse(headers.get('last-modified') ?? '')
-  return {
-    size: Number(length),
-    modifiedAt: Number.isNaN(modifiedAt) ? Date.now() : modifiedAt,
-    etag: headers.get('etag'),
-  }
+  return { size: Number(length), modifiedAt: modifiedAt({ headers }), etag: headers.get('etag') }
+}
+
+/** An object without a time is a new one. */
+function modifiedAt({ headers }: Pick<BucketAnswer, 'headers'>): number {
+  const at = Date.parse(headers.get('last-modified') ?? '')
+  return Number.isNaN(at) ? Date.now() : at
 }

@@ -3,6 +3,7 @@ export type CredentialKind = 'auto' | 'env' | 'file' | 'web-identity' | 'instanc
 
 /** How a bucket is reached. */
 export interface BucketOptions {
+  /** Empty: the endpoint is the bucket itself, as for one that a server of files offers. */
   readonly bucket: string
   /** What all keys begin with, without slashes around it; empty for none. */
   readonly prefix: string
@@ -35,7 +36,12 @@ export function regionOf({ region, environment = {} }: BucketOptions): string {
 }
 
 /** Names the bucket for people, as in `s3://bucket/prefix`. */
-export function bucketText({ bucket, prefix }: Pick<BucketOptions, 'bucket' | 'prefix'>): string {
+export function bucketText({
+  bucket,
+  prefix,
+  endpoint = '',
+}: Pick<BucketOptions, 'bucket' | 'prefix' | 'endpoint'>): string {
+  if (bucket === '') return endpoint
   return `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
 }
 
@@ -43,9 +49,10 @@ export function bucketText({ bucket, prefix }: Pick<BucketOptions, 'bucket' | 'p
 export function bucketUrl(options: BucketOptions): URL {
   const { bucket, endpoint } = options
   const base = new URL(endpoint ?? `https://s3.${regionOf(options)}.amazonaws.com`)
+  const path = base.pathname.replace(/\/$/, '')
+  if (bucket === '') return new URL(`${path}/`, base)
   // A certificate for *.s3.amazonaws.com is not valid for a bucket with a dot in its name.
   const isInPath = options.pathStyle ?? (endpoint !== undefined || bucket.includes('.'))
-  const path = base.pathname.replace(/\/$/, '')
   if (isInPath) return new URL(`${path}/${bucket}/`, base)
   base.hostname = `${bucket}.${base.hostname}`
   base.pathname = `${path}/`

@@ -58,6 +58,7 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
       logger[pull.status === 404 ? 'info' : 'warn']({ ...pull, times }, 'pull failed')
     }),
     ...logStaleTags(logger),
+    ...logFailedBuckets(logger),
     whenNothingIsPulled(() =>
       logger.warn(
         'no client has asked for an image in the hour since the start: if pods have started on this node, its runtime does not ask this agent; agent doctor says why',
@@ -158,12 +159,31 @@ function logStaleTags(logger: Logger): readonly (() => void)[] {
   ]
 }
 
+/** A bucket that is down is asked again and again; it is logged once in a minute. */
+function logFailedBuckets(logger: Logger): readonly (() => void)[] {
+  const failed = new Repeats<{ bucket: string; problem: string | undefined }>((facts, times) =>
+    logger.warn({ ...facts, times }, 'a bucket cannot be asked: clients are not sent to it'),
+  )
+  return [
+    subscribe('redirect.looked-up', ({ bucket, outcome, problem }) => {
+      if (outcome === 'failed') failed.add(bucket, { bucket, problem: redactOptional(problem) })
+    }),
+    () => failed.close(),
+  ]
+}
+
 function logProblems(logger: Logger): readonly (() => void)[] {
   return [
     subscribe('upstream.circuit', ({ host, open, reason }) => {
       const fields = { host, reason: redact(reason) }
       if (open) logger.warn(fields, 'circuit breaker opened: upstream is not asked for a while')
       else logger.info(fields, 'circuit breaker closed: upstream is asked again')
+    }),
+    subscribe('object-store.paused', ({ bucket, isPaused, reason }) => {
+      const fields = { bucket, reason: redact(reason) }
+      if (isPaused)
+        logger.warn(fields, 'the object store is not asked for a while: content comes from upstream')
+      else logger.info(fields, 'the object store is asked again')
     }),
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),

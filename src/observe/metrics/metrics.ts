@@ -14,15 +14,16 @@ export interface CounterTotals {
     readonly local: number
     readonly inflight: number
     readonly peer: number
+    readonly objectStore: number
     readonly upstream: number
   }
-  readonly fetched: { readonly peer: number; readonly upstream: number }
+  readonly fetched: { readonly peer: number; readonly objectStore: number; readonly upstream: number }
   readonly peers: { readonly in: number; readonly out: number }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-const SERVED_FROM = ['local', 'inflight', 'peer', 'upstream'] as const
-const FETCHED_FROM = ['peer', 'upstream'] as const
+const SERVED_FROM = ['local', 'inflight', 'peer', 'object-store', 'upstream'] as const
+const FETCHED_FROM = ['peer', 'object-store', 'upstream'] as const
 /** The buckets reach from a manifest served from memory to a layer of several GiB over a slow connection. */
 const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300]
 
@@ -107,6 +108,11 @@ export class Metrics {
     help: 'Redirects sent to clients of redirected hosts, by where they lead: upstream, or a bucket.',
     labels: ['host', 'target'],
   })
+  readonly #redirectLookups = new Counter({
+    name: 'leat_redirect_lookups_total',
+    help: 'Blobs for which a bucket of a redirected host was asked, by outcome.',
+    labels: ['bucket', 'outcome'],
+  })
   readonly #tagRevalidations = new Counter({
     name: 'leat_tag_revalidations_total',
     help: 'Tag revalidations against upstream, by outcome.',
@@ -140,7 +146,7 @@ export class Metrics {
       this.#contentRequests.add(0, { source })
     }
     for (const source of FETCHED_FROM) this.#fetched.add(0, { source })
-    for (const source of ['peer', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
+    for (const source of ['peer', 'object-store', 'upstream', 'disk']) this.#verifyFailures.add(0, { source })
     for (const direction of ['in', 'out']) this.#peerBytes.add(0, { direction })
     this.#peerTakes.add(0, { outcome: 'done' })
     for (const outcome of FLIGHT_OUTCOMES) {
@@ -171,9 +177,10 @@ export class Metrics {
         local: served('local'),
         inflight: served('inflight'),
         peer: served('peer'),
+        objectStore: served('object-store'),
         upstream: served('upstream'),
       },
-      fetched: { peer: fetched('peer'), upstream: fetched('upstream') },
+      fetched: { peer: fetched('peer'), objectStore: fetched('object-store'), upstream: fetched('upstream') },
       peers: { in: peers('in'), out: peers('out') },
     }
   }
@@ -205,6 +212,7 @@ export class Metrics {
       this.#peerTakes,
       this.#webhookEvents,
       this.#redirects,
+      this.#redirectLookups,
     ]
   }
 
@@ -243,6 +251,9 @@ export class Metrics {
       subscribe('peer.served', ({ bytes }) => this.#peerBytes.add(bytes, { direction: 'out' })),
       subscribe('webhook.ended', ({ webhook, outcome }) => this.#webhookEvents.add(1, { webhook, outcome })),
       subscribe('redirect.answered', ({ host, target }) => this.#redirects.add(1, { host, target })),
+      subscribe('redirect.looked-up', ({ bucket, outcome }) =>
+        this.#redirectLookups.add(1, { bucket, outcome }),
+      ),
       subscribe('tag.revalidated', ({ outcome }) => this.#tagRevalidations.add(1, { outcome })),
     ]
   }

@@ -23,6 +23,7 @@ export async function statusReport(
     startedAt: rfc3339(view.startedAt),
     addresses: { registry: registry ?? null, admin: admin ?? null },
     data: view.data,
+    hosted: [...view.hostedPatterns],
     ready: reasons.length === 0,
     reasons,
     problems: [...problems],

@@ -103,6 +103,8 @@ export interface NodeView extends ContentView {
   readonly data: string
   /** The registry of a reference that names none. */
   readonly defaultNamespace: string
+  /** Patterns of the repositories that take pushes. */
+  readonly hostedPatterns: readonly string[]
   /** `registry` is undefined until the registry API listens. */
   addresses(): { readonly registry: string | undefined; readonly admin: string | undefined }
   /** `limitBytes` is the high-water mark in bytes; undefined while it is not known. */

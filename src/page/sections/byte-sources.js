@@ -1,13 +1,14 @@
 import { plural, sizeText } from '../../observe/text.js'
 import { createElement, setText } from '../dom.js'
 
-/** @typedef {{ local: number, inflight: number, peer: number, upstream: number }} BytesBySource */
+/** @typedef {{ local: number, inflight: number, peer: number, objectStore: number, upstream: number }} BytesBySource */
 
 /** @type {readonly (readonly [source: keyof BytesBySource, name: string])[]} */
 const SOURCES = [
   ['local', 'the store'],
   ['inflight', 'transfers in progress'],
   ['peer', 'peers'],
+  ['objectStore', 'the object store'],
   ['upstream', 'upstream'],
 ]
 

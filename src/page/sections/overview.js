@@ -25,13 +25,18 @@ export function showOverview(status) {
   saved.show(...savedTexts(status))
   fetched.show(
     sizeText(status.fetched.upstream),
-    `from upstream; ${sizeText(status.fetched.peer)} from peers`,
+    `from upstream; ${sizeText(status.fetched.peer)} from peers${fromObjectStore(status.fetched)}`,
   )
   requests.show(String(status.requests), requestsText(status, now))
   scrub.show(...scrubTexts(status.store.scrub, now))
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
   updateBar(served)
   updateLegend(served)
+}
+
+/** @param {StatusReport['fetched']} fetched */
+function fromObjectStore({ objectStore }) {
+  return objectStore === 0 ? '' : `, ${sizeText(objectStore)} from the object store`
 }
 
 /**

@@ -18,7 +18,7 @@ export interface RedirectedHost {
   repositoryOf(name: string): Repository | undefined
   /**
    * Gives the URL where the client gets what it asks for. Undefined: the agent answers itself. Never rejects, and takes
-   * two seconds at most.
+   * a few seconds at most.
    */
   locate(request: RedirectedRequest): Promise<string | undefined>
   /** The web page about this host. `host` is the one that the client has used. */

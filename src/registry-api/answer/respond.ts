@@ -146,7 +146,7 @@ function messageFor(failure: Failure, named: string | undefined): string {
       if (isAnswerOf(failure, named)) return message
       return `${registry} is unavailable; ${SEE_LOG}`
     case 'denied':
-      return `upstream rejected the agent's credentials${mayRepeat ? `: ${message}` : ''}`
+      return `the image is private or does not exist: ${registry} wants credentials that the agent does not have${mayRepeat ? ` (${message})` : ''}`
     case 'busy':
       return mayRepeat
         ? message

@@ -158,12 +158,13 @@ export abstract class HttpExchange implements ShareUser {
 
   /** Calls `onDone` when the bytes have left this process, or never will. */
   write(bytes: Uint8Array, onDone: (error: Error | null | undefined) => void): void {
-    this.#bytesWritten += bytes.length
     if (this.#pendingWrites === 0) this.#progressAt = performance.now()
     this.#pendingWrites += 1
     this.#outgoing.write(bytes, (error) => {
       this.#pendingWrites -= 1
       this.#progressAt = performance.now()
+      // What a client that hangs up has left in this process was not sent.
+      if (!error) this.#bytesWritten += bytes.length
       onDone(error)
       if (this.#pendingWrites === 0) this.#onAllTaken?.()
     })

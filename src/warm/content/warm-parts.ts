@@ -1,7 +1,7 @@
 import { subscribe } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { ImageProgress, WarmProgress } from '../../schemas/warm-report.ts'
-import type { Origin, WarmTarget } from './warm-target.ts'
+import { type Origin, type OriginKey, originKey, type WarmTarget } from './warm-target.ts'
 
 /** A manifest or a blob that an image needs. */
 interface Part {
@@ -14,7 +14,7 @@ interface Part {
   /** How much of it was here before this run fetched any; undefined until its flight has started. */
   hereBefore: number | undefined
   /** The bytes that finished attempts have brought, by origin. */
-  readonly fetched: Record<Origin, number>
+  readonly fetched: Record<OriginKey, number>
 }
 
 interface Totals {
@@ -23,7 +23,7 @@ interface Totals {
   bytes: number
   ofBytes: number
   hereBytes: number
-  fetched: Record<Origin, number>
+  fetched: Record<OriginKey, number>
 }
 
 /** The rate is the average of this time. */
@@ -45,7 +45,7 @@ export class WarmParts {
       }),
       subscribe('flight.attempted', ({ digest, sourceKind, bytes }) => {
         const part = this.#parts.get(digest)
-        if (part !== undefined) part.fetched[sourceKind] += bytes
+        if (part !== undefined) part.fetched[originKey(sourceKind)] += bytes
       }),
     ]
   }
@@ -56,7 +56,7 @@ export class WarmParts {
 
   add(digest: Digest, size: number): void {
     if (this.#parts.has(digest)) return
-    const fetched = { peer: 0, upstream: 0 }
+    const fetched = { peer: 0, objectStore: 0, upstream: 0 }
     this.#parts.set(digest, {
       size,
       state: 'waiting',
@@ -80,14 +80,13 @@ export class WarmParts {
     if (part === undefined || part.state === 'stored') return
     part.state = 'stored'
     // Without fetched bytes, a flight of another client stored the part just before its turn.
-    part.wasStored = wasStored || part.fetched.peer + part.fetched.upstream === 0
+    part.wasStored = wasStored || isUnfetched(part)
   }
 
   /** For a part that was fetched before its digest was known. */
   setOrigin(digest: Digest, origin: Origin): void {
     const part = this.#parts.get(digest)
-    if (part !== undefined && part.fetched.peer + part.fetched.upstream === 0)
-      part.fetched[origin] = part.size
+    if (part !== undefined && isUnfetched(part)) part.fetched[originKey(origin)] = part.size
   }
 
   totals(digests: Iterable<Digest> = this.#parts.keys()): Totals {
@@ -97,7 +96,7 @@ export class WarmParts {
       bytes: 0,
       ofBytes: 0,
       hereBytes: 0,
-      fetched: { peer: 0, upstream: 0 },
+      fetched: { peer: 0, objectStore: 0, upstream: 0 },
     }
     for (const digest of digests) {
       const part = this.#parts.get(digest)
@@ -106,6 +105,7 @@ export class WarmParts {
       totals.ofParts += 1
       totals.ofBytes += size
       totals.fetched.peer += part.fetched.peer
+      totals.fetched.objectStore += part.fetched.objectStore
       totals.fetched.upstream += part.fetched.upstream
       if (state === 'stored') {
         totals.parts += 1
@@ -148,11 +148,11 @@ export class WarmParts {
     const flight = this.#target.flight(digest)
     if (flight !== undefined) part.position = flight.position
     totals.bytes += Math.min(part.position, part.size)
-    const { peer, upstream } = part.fetched
+    const { peer, objectStore, upstream } = part.fetched
     if (flight?.source !== undefined) {
-      totals.fetched[flight.source.kind] += Math.max(
+      totals.fetched[originKey(flight.source.kind)] += Math.max(
         0,
-        flight.position - (part.hereBefore ?? flight.position) - peer - upstream,
+        flight.position - (part.hereBefore ?? flight.position) - peer - objectStore - upstream,
       )
     }
   }
@@ -165,4 +165,8 @@ export class WarmParts {
     if (first === undefined || at - first.at < 100) return 0
     return Math.max(0, Math.round((1000 * (bytes - first.bytes)) / (at - first.at)))
   }
+}
+
+function isUnfetched({ fetched }: Part): boolean {
+  return fetched.peer + fetched.objectStore + fetched.upstream === 0
 }

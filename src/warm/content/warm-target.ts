@@ -28,4 +28,11 @@ export interface WarmTarget {
 }
 
 /** The kind of source that content comes from. */
-export type Origin = 'peer' | 'upstream'
+export type Origin = 'peer' | 'object-store' | 'upstream'
+
+/** What an origin is called in reports. */
+export type OriginKey = 'peer' | 'objectStore' | 'upstream'
+
+export function originKey(origin: Origin): OriginKey {
+  return origin === 'object-store' ? 'objectStore' : origin
+}

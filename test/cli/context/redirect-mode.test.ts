@@ -3,7 +3,13 @@ import { test } from 'node:test'
 import { redirectOptions, withPortVariable } from '../../../src/cli/context/redirect-mode.ts'
 
 const TO = 'https://us-docker.pkg.dev/v2/project/repo/'
-const ENTRY = { host: 'images.example.dev', to: 'https://ghcr.io/v2/', mode: 'serve' } as const
+const ENTRY = {
+  host: 'images.example.dev',
+  to: 'https://ghcr.io/v2/',
+  mode: 'serve',
+  clients: [],
+  trustedProxies: [],
+} as const
 
 function listenOf(env: Record<string, string>, flags: Record<string, string> = {}) {
   return withPortVariable({ flags, env, defaultFile: '/none' }).env['LEAT_LISTEN']
@@ -42,4 +48,12 @@ test('with UpstreamRegistry, PORT names the port; Leat’s own settings win', ()
   assert.equal(listenOf({ UpstreamRegistry: TO, PORT: '8080', LEAT_LISTEN: 'x' }), 'x')
   assert.equal(listenOf({ UpstreamRegistry: TO, PORT: '8080' }, { listen: 'x' }), undefined)
   assert.throws(() => listenOf({ UpstreamRegistry: TO, PORT: '80a' }), /PORT is "80a"; expected a port/)
+})
+
+test('the environment says where the credentials of buckets are', () => {
+  const to = { name: 's3://eu', bucket: { bucket: 'eu', prefix: '' } }
+  const clients = [{ networks: ['10.0.0.0/8'], ranges: [], to }]
+  const env = { AWS_ACCESS_KEY_ID: 'key' }
+  const { redirects } = redirectOptions({ redirects: [{ ...ENTRY, clients }], allow: undefined }, env)
+  assert.equal(redirects?.[0]?.clients?.[0]?.to.bucket.environment, env)
 })

@@ -10,7 +10,7 @@ import type { ImageProgress, WarmProgress } from '../../../src/schemas/warm-repo
 /** The lines that `agent warm` draws on terminals of different sizes. */
 
 const MIB = 1024 * 1024
-const fetched = { peer: 0, upstream: 0 }
+const fetched = { peer: 0, objectStore: 0, upstream: 0 }
 const TOTAL = '0 of 5 nodes'
 
 function images(...under: readonly ImageProgress[]): WarmProgress {

@@ -37,7 +37,7 @@ test('a public bucket is read without a signature', async (t) => {
   const fake = await startFake(t)
   fake.objects.put('cache/key', Buffer.from('public'))
   const bucket = openBucket(t, { endpoint: fake.endpoint, credentials: 'none' })
-  assert.equal(await bucket.text('key', NEVER), 'public')
+  assert.equal((await bucket.read('key', NEVER))?.text, 'public')
   assert.equal(fake.requests[0]?.headers.authorization, undefined)
 })
 
@@ -46,7 +46,7 @@ test('expired credentials are read again, once for a request', async (t) => {
   fake.objects.put('cache/key', Buffer.from('found'))
   const environment: Record<string, string> = { AWS_ACCESS_KEY_ID: 'old', AWS_SECRET_ACCESS_KEY: 'secret' }
   const bucket = openBucket(t, { endpoint: fake.endpoint, environment })
-  assert.equal(await bucket.text('key', NEVER), 'found')
+  assert.equal((await bucket.read('key', NEVER))?.text, 'found')
   fake.expiredKeys.add('old')
   environment['AWS_ACCESS_KEY_ID'] = 'new'
   const response = await bucket.get('key', { start: 0 }, NEVER)
@@ -54,7 +54,7 @@ test('expired credentials are read again, once for a request', async (t) => {
   assert.equal(response.status, 200)
   fake.expiredKeys.add('new')
   const asked = fake.requests.length
-  await assert.rejects(bucket.text('key', NEVER), { code: 'denied', message: /ExpiredToken/ })
+  await assert.rejects(bucket.read('key', NEVER), { code: 'denied', message: /ExpiredToken/ })
   assert.equal(fake.requests.length, asked + 2)
 })
 
@@ -62,16 +62,16 @@ test('a failure says what is wrong and what to do, without any secret', async (t
   const fake = await startFake(t)
   const bucket = openBucket(t, { endpoint: fake.endpoint })
   fake.clockAheadMs = -3_600_000
-  await assert.rejects(bucket.text('key', NEVER), {
+  await assert.rejects(bucket.read('key', NEVER), {
     code: 'denied',
     message: /^s3:\/\/images\/cache: RequestTimeTooSkewed, this node is 36\d\d s ahead \(.*set it\)\.$/,
   })
   fake.clockAheadMs = 0
   fake.faultOf = () => ({ kind: 'error', status: 503, code: 'SlowDown' })
-  await assert.rejects(bucket.text('key', NEVER), { code: 'unavailable', message: /SlowDown/ })
+  await assert.rejects(bucket.read('key', NEVER), { code: 'unavailable', message: /SlowDown/ })
   fake.faultOf = () => ({ kind: 'error', status: 403, code: 'AccessDenied' })
   await assert.rejects(bucket.get('key', { start: 0 }, NEVER), { code: 'denied', message: /s3:GetObject/ })
   const other = openBucket(t, { endpoint: fake.endpoint, bucket: 'none' })
   fake.faultOf = () => undefined
-  await assert.rejects(other.text('key', NEVER), { code: 'denied', message: /NoSuchBucket/ })
+  await assert.rejects(other.read('key', NEVER), { code: 'denied', message: /NoSuchBucket/ })
 })

@@ -136,8 +136,8 @@ test('published events change the metrics', () => {
     assert.ok((lastPullAt ?? 0) > 0)
     assert.deepEqual(totals, {
       requests: 3,
-      served: { local: 1000, inflight: 500, peer: 0, upstream: 0 },
-      fetched: { peer: 0, upstream: 1000 },
+      served: { local: 1000, inflight: 500, peer: 0, objectStore: 0, upstream: 0 },
+      fetched: { peer: 0, objectStore: 0, upstream: 1000 },
       peers: { in: 0, out: 0 },
     })
   })

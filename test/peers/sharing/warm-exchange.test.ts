@@ -20,7 +20,7 @@ const DONE = {
   failed: 0,
   bytes: 5,
   hereBytes: 0,
-  fetched: { peer: 5, upstream: 0 },
+  fetched: { peer: 5, objectStore: 0, upstream: 0 },
   ms: 1,
 } as const
 

@@ -41,11 +41,18 @@ test('every failure code has its status and OCI code, and none is a 401, 403, 40
   }
 })
 
-test('a rejection of the credentials by upstream is reported as such', async (t) => {
+test('a 404 for an image that upstream gives only to others says so, with the status of upstream', async (t) => {
   const { port, resolver } = await startTestServer(t)
-  resolver.failure = new Failure('denied', 'ghcr.io said 401')
-  const { body } = await requestHttp1(port, '/v2/alpine/manifests/latest')
-  assert.match(body.toString(), /upstream rejected the agent's credentials/)
+  const details = { source: 'docker.io', status: 401 }
+  resolver.failure = new Failure('denied', 'docker.io refuses the credentials (status 401)', details)
+  const { status, body } = await requestHttp1(port, '/v2/alpine/manifests/latest')
+  assert.equal(status, 404)
+  const [{ message, detail }] = JSON.parse(body.toString()).errors
+  assert.equal(
+    message,
+    'the image is private or does not exist: docker.io wants credentials that the agent does not have (docker.io refuses the credentials (status 401))',
+  )
+  assert.deepEqual(detail, { reason: 'denied', source: 'docker.io', upstreamStatus: 401 })
 })
 
 test('a busy upstream is answered with Retry-After', async (t) => {

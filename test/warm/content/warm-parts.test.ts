@@ -34,7 +34,7 @@ test('what an earlier run has brought is no part of the rate', async (t) => {
   position = 50 * MIB
   started(position)
   assert.equal(await rateOf(parts), 0)
-  assert.deepEqual(parts.totals().fetched, { peer: 0, upstream: 0 })
+  assert.deepEqual(parts.totals().fetched, { peer: 0, objectStore: 0, upstream: 0 })
   position = 51 * MIB
   assert.ok((await rateOf(parts)) > 0)
   assert.equal(parts.totals().fetched.upstream, MIB)

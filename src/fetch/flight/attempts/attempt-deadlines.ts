@@ -15,14 +15,17 @@ export interface AttemptDeadlines {
 const PEERS_FACTOR = 2.5
 /** Peers may tell each other to wait, but must leave upstream time to say the size. */
 const PEERS_ANSWER_FACTOR = 1.5
-/** A peer that sends a byte now and then is no better than one that sends nothing. */
-const PEERS_MIN_BYTES = 65_536
+/** A peer or an object store that sends a byte now and then is no better than one that sends nothing. */
+const MIN_BYTES = 65_536
 
 export function deadlinesFor({ kind }: Source, progressTimeoutMs: number): AttemptDeadlines {
   if (kind === 'upstream') return { timeoutMs: progressTimeoutMs, minBytes: 1, answerTimeoutMs: undefined }
+  if (kind === 'object-store') {
+    return { timeoutMs: progressTimeoutMs, minBytes: MIN_BYTES, answerTimeoutMs: progressTimeoutMs }
+  }
   return {
     timeoutMs: progressTimeoutMs * PEERS_FACTOR,
-    minBytes: PEERS_MIN_BYTES,
+    minBytes: MIN_BYTES,
     answerTimeoutMs: progressTimeoutMs * PEERS_ANSWER_FACTOR,
   }
 }

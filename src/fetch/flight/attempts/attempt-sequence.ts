@@ -83,7 +83,7 @@ export class AttemptSequence {
         await this.#settle(received.dispute)
         continue
       }
-      if (source.kind === 'upstream') await this.#giveUpUnvouched()
+      if (source.kind !== 'peer') await this.#giveUpUnvouched()
       if (received.dispute !== undefined) continue
       const before = received.position
       const failure = await this.#attempt(source)
@@ -141,7 +141,7 @@ export class AttemptSequence {
   /** Whether there are more bytes than upstream has, by the word of peers or of an earlier run (RFC 9110, 15.5.17). */
   #isBeyondEnd(source: Source, { details }: Failure): boolean {
     const { declared, received } = this.#options
-    const isRefused = source.kind === 'upstream' && details.status === 416
+    const isRefused = source.kind !== 'peer' && details.status === 416
     return isRefused && !declared.isSizeFromUpstream && received.position > 0
   }
 

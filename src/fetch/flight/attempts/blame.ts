@@ -33,10 +33,13 @@ export function blameWrongDigest(
     const peers = contributors.filter(({ kind }) => kind === 'peer')
     return { failure: corruptFailure(digest, suspects, found), wrongSources: isResumed ? [] : peers }
   }
-  for (const { name, kind } of contributors) {
+  // Upstream is not suspected of bytes that an object store has brought.
+  const stores = contributors.filter(({ kind }) => kind === 'object-store')
+  const blamed = stores.length > 0 ? stores : contributors
+  for (const { name, kind } of blamed) {
     publish('verify.failed', { digest, found, source: name, sourceKind: kind })
   }
-  return { failure: corruptFailure(digest, contributors, found), wrongSources: isResumed ? [] : contributors }
+  return { failure: corruptFailure(digest, blamed, found), wrongSources: isResumed ? [] : blamed }
 }
 
 function publishWrongPeers(digest: Digest, found: string, culprits: readonly Contributor[]): void {

@@ -28,7 +28,7 @@ export class DeclaredHead {
   }
 
   get isSizeFromUpstream(): boolean {
-    return this.#sizeSource?.kind === 'upstream'
+    return this.#sizeSource !== undefined && !this.isSizeFromPeer
   }
 
   /**
@@ -41,7 +41,7 @@ export class DeclaredHead {
         throw new SizeContradiction(source.name, this.#size ?? position, size)
       }
       this.#size = size
-      const isBetterKnown = this.isSizeFromPeer && source.kind === 'upstream'
+      const isBetterKnown = this.isSizeFromPeer && source.kind !== 'peer'
       if (this.#sizeSource === undefined || isBetterKnown) this.#sizeSource = source
     }
     this.#mediaType ??= mediaType

@@ -1,6 +1,6 @@
 import type { Source } from '../../../ports/source.ts'
 
-/** An upstream host or a peer that brings bytes. */
+/** An upstream host, an object store or a peer that brings bytes. */
 export interface ByteSource extends Pick<Source, 'name' | 'kind'> {
   /** Tells two apart that have the same name. */
   readonly id?: string
@@ -18,6 +18,7 @@ interface Share {
   bytes: number
 }
 
+const KINDS = ['peer', 'object-store', 'upstream'] as const
 /** How many names an origin has, because it is stored with every blob. */
 const MAX_NAMES = 4
 /** Older stretches than this many are summed up: only how many bytes each source has brought is remembered of them. */
@@ -58,10 +59,11 @@ export class Provenance {
 
   /** The kind of source that has brought most bytes before `end`; when no kind has, the kind of the one that is asked. */
   mainSourceKind(end: number): Source['kind'] | undefined {
-    const bytesOf = { peer: 0, upstream: 0 }
+    const bytesOf = { peer: 0, 'object-store': 0, upstream: 0 }
     for (const { from, bytes } of this.#shares(end)) bytesOf[from.kind] += bytes
-    if (bytesOf.peer === bytesOf.upstream) return this.last?.kind
-    return bytesOf.peer > bytesOf.upstream ? 'peer' : 'upstream'
+    const most = Math.max(...Object.values(bytesOf))
+    const kinds = KINDS.filter((kind) => bytesOf[kind] === most)
+    return kinds.length === 1 ? kinds[0] : this.last?.kind
   }
 
   #shares(end: number): Iterable<Share> {

@@ -1,4 +1,5 @@
 import { type Events, subscribe } from '../../events.ts'
+import { sourceKey } from '../../source-key.ts'
 import { countManifestTime, type HistoryPoint, isEmptyPoint, newPoint, sumOfPoints } from './point.ts'
 import { readPoint, writePoint } from './point-text.ts'
 
@@ -60,7 +61,7 @@ export class History {
     this.#subscriptions = [
       subscribe('request.ended', (event) => this.#countRequest(event)),
       subscribe('flight.attempted', ({ sourceKind, bytes }) => {
-        this.#minute().fetched[sourceKind] += bytes
+        this.#minute().fetched[sourceKey(sourceKind)] += bytes
       }),
     ]
     this.#timer = setInterval(() => this.#minute(), MINUTE_MS).unref()
@@ -103,7 +104,7 @@ export class History {
     const isAnswered = source !== undefined && error === undefined && !aborted
     if (repository === undefined || (source === undefined && error === undefined)) return
     const point = this.#minute()
-    if (source !== undefined) point.served[source] += bytes
+    if (source !== undefined) point.served[sourceKey(source)] += bytes
     if (!isAnswered) {
       point.failed += 1
       return

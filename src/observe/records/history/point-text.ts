@@ -8,8 +8,8 @@ const CLASSES = MANIFEST_BOUNDS_MS.length + 1
 const StoredPoint = v.strictTuple([
   v.literal(1),
   amount,
-  v.strictTuple([amount, amount, amount, amount]),
-  v.strictTuple([amount, amount]),
+  v.strictTuple([amount, amount, amount, amount, amount]),
+  v.strictTuple([amount, amount, amount]),
   v.strictTuple([amount, amount, amount]),
   v.pipe(v.array(amount), v.length(CLASSES)),
   amount,
@@ -20,8 +20,8 @@ export function writePoint(point: HistoryPoint): string {
   const stored: v.InferOutput<typeof StoredPoint> = [
     1,
     at,
-    [served.local, served.inflight, served.peer, served.upstream],
-    [fetched.peer, fetched.upstream],
+    [served.local, served.inflight, served.peer, served.upstream, served.objectStore],
+    [fetched.peer, fetched.upstream, fetched.objectStore],
     [requests, hits, failed],
     manifestTimes,
     storeBytes,
@@ -42,8 +42,8 @@ export function readPoint(text: string): HistoryPoint | undefined {
   const [
     ,
     at,
-    [local, inflight, peer, upstream],
-    [fromPeer, fromUpstream],
+    [local, inflight, peer, upstream, servedFromStore],
+    [fromPeer, fromUpstream, fromStore],
     counts,
     manifestTimes,
     storeBytes,
@@ -51,8 +51,8 @@ export function readPoint(text: string): HistoryPoint | undefined {
   const [requests, hits, failed] = counts
   return {
     at,
-    served: { local, inflight, peer, upstream },
-    fetched: { peer: fromPeer, upstream: fromUpstream },
+    served: { local, inflight, peer, objectStore: servedFromStore, upstream },
+    fetched: { peer: fromPeer, objectStore: fromStore, upstream: fromUpstream },
     requests,
     hits,
     failed,

@@ -6,9 +6,9 @@ export interface HistoryPoint {
   /** When the span begins, in milliseconds since the epoch. */
   readonly at: number
   /** Bytes sent to clients, by where they came from. */
-  readonly served: { local: number; inflight: number; peer: number; upstream: number }
+  readonly served: { local: number; inflight: number; peer: number; objectStore: number; upstream: number }
   /** Bytes that this node has received. */
-  readonly fetched: { peer: number; upstream: number }
+  readonly fetched: { peer: number; objectStore: number; upstream: number }
   /** Requests for content that were answered with it, and those of them that were answered from the store. */
   requests: number
   hits: number
@@ -23,8 +23,8 @@ export interface HistoryPoint {
 export function newPoint(at: number, storeBytes: number): HistoryPoint {
   return {
     at,
-    served: { local: 0, inflight: 0, peer: 0, upstream: 0 },
-    fetched: { peer: 0, upstream: 0 },
+    served: { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 },
+    fetched: { peer: 0, objectStore: 0, upstream: 0 },
     requests: 0,
     hits: 0,
     failed: 0,
@@ -41,10 +41,12 @@ export function sumOfPoints(earlier: HistoryPoint, later: HistoryPoint): History
       local: earlier.served.local + later.served.local,
       inflight: earlier.served.inflight + later.served.inflight,
       peer: earlier.served.peer + later.served.peer,
+      objectStore: earlier.served.objectStore + later.served.objectStore,
       upstream: earlier.served.upstream + later.served.upstream,
     },
     fetched: {
       peer: earlier.fetched.peer + later.fetched.peer,
+      objectStore: earlier.fetched.objectStore + later.fetched.objectStore,
       upstream: earlier.fetched.upstream + later.fetched.upstream,
     },
     requests: earlier.requests + later.requests,
@@ -78,5 +80,6 @@ export function manifestQuantile({ manifestTimes }: HistoryPoint, share: number)
 
 /** Whether a point says anything besides the size of the store. */
 export function isEmptyPoint({ requests, failed, fetched }: HistoryPoint): boolean {
-  return requests === 0 && failed === 0 && fetched.peer === 0 && fetched.upstream === 0
+  const isFetching = fetched.peer + fetched.objectStore + fetched.upstream > 0
+  return requests === 0 && failed === 0 && !isFetching
 }

@@ -34,12 +34,12 @@ function overlaps({ startedAt, ended }: FlightRecord, from: number, to: number):
   return startedAt <= to && (ended === undefined || startedAt + ended.ms >= from)
 }
 
-/** The hosts and peers that have brought bytes, in the order of their first bytes. */
+/** The hosts, buckets and peers that have brought bytes, in the order of their first bytes. */
 function contributorsOf({ attempts, peerSteps }: FlightRecord): string[] {
   const names = new Set<string>()
   for (const step of peerSteps) if (step.is === 'taken' && step.event.bytes > 0) names.add(step.event.name)
   for (const { source, sourceKind, bytes } of attempts) {
-    if (sourceKind === 'upstream' && bytes > 0) names.add(source)
+    if (sourceKind !== 'peer' && bytes > 0) names.add(source)
   }
   return [...names].slice(0, MAX_CONTRIBUTORS)
 }

@@ -4,6 +4,7 @@ import { repositoryKey } from '../../../oci/names/repository.ts'
 import type { PullReport } from '../../../schemas/pull-report.ts'
 import type { FlightRecord, RequestRecord } from '../../records/journal.ts'
 import { rfc3339 } from '../../rfc3339.ts'
+import { sourceKey } from '../../source-key.ts'
 import { pullPart } from './pull-part.ts'
 
 const MAX_PULLS = 20
@@ -58,7 +59,7 @@ function newPull(repository: string, { at, reference }: RequestRecord): Pull {
     requests: 0,
     failed: 0,
     failure: null,
-    bytes: { local: 0, inflight: 0, peer: 0, upstream: 0 },
+    bytes: { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 },
     tags: new Set(),
     firstReference: reference,
     parts: [],
@@ -74,7 +75,7 @@ function addRequest(pull: Pull, request: RequestRecord): void {
     pull.failed += times
     pull.failure ??= error ?? (aborted ? 'the client disconnected' : `status ${code}`)
   }
-  if (source !== undefined) pull.bytes[source] += bytes * times
+  if (source !== undefined) pull.bytes[sourceKey(source)] += bytes * times
   pull.firstReference = reference
   if (parseDigest(reference) === undefined && pull.tags.size < MAX_REFERENCES) pull.tags.add(reference)
   if (pull.parts.length < MAX_PARTS) pull.parts.push(request)

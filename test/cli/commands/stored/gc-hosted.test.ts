@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -50,6 +50,7 @@ async function startHosting(t: TestContext): Promise<HostingAgent> {
     run: (...args) =>
       runAgent([...args, ...(isRunning ? ['--admin', `127.0.0.1:${admin?.port}`] : ['--data', data])], {
         LEAT_HOSTED_GRACE: '0s',
+        LEAT_HOSTED: 'team/**',
       }),
   }
 }
@@ -65,6 +66,12 @@ test('ls, status and why show what is hosted, and rm removes a hosted tag', asyn
   assert.match(why, /pushed .* hosted on this node/)
   assert.match(why, /hosted: +localhost\/team\/app/)
   assert.match(why, /A request is served what was pushed\./)
+  const byDigest = await run('rm', digest)
+  assert.equal(byDigest.code, 1)
+  assert.match(
+    byDigest.err,
+    /^agent: sha256:\w+ was pushed to localhost\/team\/app: remove its tags by their names/,
+  )
   assert.match((await run('rm', 'team/app:1')).out, new RegExp(`^Removed team/app:1 \\(${digest}\\)`))
   assert.doesNotMatch((await run('ls')).out, /team\/app/)
 })
@@ -89,5 +96,20 @@ for (const location of ['a running agent', 'a folder without an agent'] as const
     assert.deepEqual(JSON.parse(json), { tags: 0, links: 0, blobs: 0, bytes: 0 })
     const wrong = await run('gc', '--dry-run')
     assert.deepEqual([wrong.code, wrong.err], [2, 'agent: --dry-run is for --hosted\n'])
+  })
+}
+
+for (const location of ['a running agent', 'a folder without an agent'] as const) {
+  test(`${location}: a hosted image is exported by its name without a registry`, async (t) => {
+    const { push, run, stop } = await startHosting(t)
+    const digest = await push('team/app', '1', 'a')
+    if (location !== 'a running agent') await stop()
+    const target = await mkdtemp(join(tmpdir(), 'leat-hosted-'))
+    addCleanup(t, () => rm(target, { recursive: true }))
+    const { code, err } = await run('export', 'team/app:1', '--to', `oci:${target}`)
+    assert.equal(code, 0, err)
+    const index = await readFile(join(target, 'index.json'), 'utf8')
+    assert.ok(index.includes(digest))
+    assert.ok(index.includes('"localhost/team/app:1"'))
   })
 }

@@ -42,8 +42,8 @@ test('bytes, requests and hits are counted by minutes, and by quarters of an hou
   clock.now += MINUTE_MS
   publish('request.ended', requestEnded({ bytes: 7, source: 'peer', cacheStatus: 'leat; fwd=uri-miss' }))
   const [first, second] = history.hour().points
-  assert.deepEqual(first?.served, { local: 100, inflight: 0, peer: 0, upstream: 40 })
-  assert.deepEqual(first.fetched, { peer: 0, upstream: 40 })
+  assert.deepEqual(first?.served, { local: 100, inflight: 0, peer: 0, objectStore: 0, upstream: 40 })
+  assert.deepEqual(first.fetched, { peer: 0, objectStore: 0, upstream: 40 })
   assert.deepEqual([first.at, first.requests, first.hits, first.storeBytes], [START, 2, 1, 5])
   assert.deepEqual([second?.at, second?.served.peer], [START + MINUTE_MS, 7])
   const [quarter, ...others] = history.day().points

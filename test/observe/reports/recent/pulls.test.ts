@@ -41,7 +41,7 @@ test('requests for one repository in close succession are one pull', () => {
       requests: 5,
       failed: 1,
       failure: 'status 503',
-      bytes: { local: 500, inflight: 0, peer: 70, upstream: 10 },
+      bytes: { local: 500, inflight: 0, peer: 70, objectStore: 0, upstream: 10 },
     },
     {
       repository: 'ghcr.io/acme/app',
@@ -51,7 +51,7 @@ test('requests for one repository in close succession are one pull', () => {
       requests: 1,
       failed: 0,
       failure: null,
-      bytes: { local: 0, inflight: 0, peer: 0, upstream: 0 },
+      bytes: { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 },
     },
   ])
 })

@@ -1,0 +1,110 @@
+import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
+import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  oneOf,
+  path,
+  record,
+  refuse,
+  text,
+  yesOrNo,
+} from './values/format.ts'
+import { repositoryPattern } from './values/repository-pattern.ts'
+import { parseSize, SIZE_SCHEMA } from './values/size.ts'
+
+/** A bucket that is asked before upstream. */
+export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
+
+const BUCKET_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$/
+const LEAST_RATE = 64 * 1024
+const MOST_RANGES = 4
+const MOST_UPLOADS = 8
+
+const duration = text(parseDuration, 'a duration such as 30d', DURATION_SCHEMA)
+
+function parseUrl(given: string): { readonly bucket: string; readonly prefix: string } | undefined {
+  const match = BUCKET_URL.exec(given)
+  const [, bucket, path = ''] = match ?? []
+  const prefix = path.replace(/\/+$/, '')
+  const isPlain =
+    prefix === '' || prefix.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  return bucket !== undefined && isPlain ? { bucket, prefix } : undefined
+}
+
+function parseEndpoint(given: string): string | undefined {
+  const url = URL.canParse(given) ? new URL(given) : undefined
+  const isPlain = url !== undefined && url.username === '' && url.password === '' && url.search === ''
+  return isPlain && /^https?:$/.test(url.protocol) && url.hash === '' ? url.href : undefined
+}
+
+function countTo(most: number): Format<number> {
+  return text(
+    (given) =>
+      /^\d{1,2}$/.test(given) && Number(given) >= 1 && Number(given) <= most ? Number(given) : undefined,
+    `a number from 1 to ${most}`,
+    { type: ['integer', 'string'], minimum: 1, maximum: most },
+  )
+}
+
+const entry = record(
+  {
+    url: text(parseUrl, 's3://bucket or s3://bucket/prefix'),
+    endpoint: text(parseEndpoint, 'a URL such as https://s3.example:9000, without credentials'),
+    region: text(
+      (given) => (/^[a-z0-9-]{1,40}$/.test(given) ? given : undefined),
+      'a region such as eu-central-1',
+    ),
+    pathStyle: yesOrNo,
+    credentials: oneOf('auto', 'env', 'file', 'web-identity', 'instance', 'none'),
+    credentialsFile: path,
+    profile: text((given) => given, 'the name of a profile'),
+    caFile: path,
+    acceptInvalidCerts: yesOrNo,
+    sse: oneOf('AES256', 'aws:kms'),
+    sseKeyId: text((given) => given, 'the name of a key'),
+    layout: oneOf('distribution', 'oci-registry'),
+    registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
+    fill: oneOf('all', 'pinned', 'none'),
+    fillNames: listOf(repositoryPattern),
+    fillAfterPulls: countTo(99),
+    uploadConcurrency: countTo(MOST_UPLOADS),
+    uploadRate: text(
+      (given) => {
+        const bytes = parseSize(given)
+        return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
+      },
+      'bytes per second such as 50MiB, at least 64KiB',
+      SIZE_SCHEMA,
+    ),
+    readRanges: countTo(MOST_RANGES),
+    unusedFor: duration,
+    grace: duration,
+    keepTags: listOf(text((given) => given, 'a pattern of tags such as v*')),
+  },
+  ['url'],
+)
+
+/** The `objectStore` setting. */
+export const objectStore: Format<ObjectStoreSettings> = {
+  read: (given: GivenValue) => {
+    const { url, unusedFor, grace, ...rest } = entry.read(given)
+    if (url === undefined) return refuse(given, 'has no url; expected one such as s3://bucket/prefix')
+    if (rest.sseKeyId !== undefined && rest.sse !== 'aws:kms') {
+      return refuse(given, 'has sseKeyId without sse: aws:kms, to which it belongs')
+    }
+    if (rest.layout === 'oci-registry' && (rest.fill ?? 'none') !== 'none') {
+      return refuse(given, 'has fill for the layout oci-registry, which is only read')
+    }
+    return Object.freeze({
+      ...url,
+      ...rest,
+      ...(unusedFor === undefined ? {} : { unusedForMs: unusedFor }),
+      ...(grace === undefined ? {} : { graceMs: grace }),
+    })
+  },
+  jsonSchema: entry.jsonSchema,
+  show: entry.show,
+}

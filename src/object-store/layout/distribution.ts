@@ -1,0 +1,65 @@
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../../oci/digest.ts'
+import { registryInPath } from '../../oci/names/registry-host.ts'
+import type { Repository } from '../../oci/names/repository.ts'
+import type { Want } from '../../ports/source.ts'
+import type { ContentKeys, Layout } from './layout.ts'
+
+export const DISTRIBUTION_ROOT = 'docker/registry/v2'
+
+/** The layout of the CNCF distribution registry (registry 2 and 3). */
+export class DistributionLayout implements Layout {
+  /** The registry of all repositories in the bucket; undefined: the first part of each name. */
+  readonly #registry: string | undefined
+
+  constructor({ registry }: { readonly registry: string | undefined }) {
+    this.#registry = registry
+  }
+
+  contentKeys(want: Want): ContentKeys | undefined {
+    const folder = this.repositoryFolder(want.repository)
+    if (folder === undefined) return undefined
+    return { data: dataKey(want.digest), link: linkKey(folder, want), isWrapped: false }
+  }
+
+  tagKey(repository: Repository, tag: string): string | undefined {
+    const folder = this.tagsFolder(repository)
+    return folder === undefined ? undefined : `${folder}${tag}/current/link`
+  }
+
+  /** The object by which the registry finds all manifests that a tag has referred to. */
+  tagIndexKey(repository: Repository, tag: string, digest: Digest): string | undefined {
+    const folder = this.tagsFolder(repository)
+    return folder === undefined ? undefined : `${folder}${tag}/index/${pathOf(digest)}/link`
+  }
+
+  parseTag(text: string): Digest | undefined {
+    return parseDigest(text.trim())
+  }
+
+  tagsFolder(repository: Repository): string | undefined {
+    const folder = this.repositoryFolder(repository)
+    return folder === undefined ? undefined : `${folder}_manifests/tags/`
+  }
+
+  /** The folder of a repository, with a slash at its end. */
+  repositoryFolder({ registry, name }: Repository): string | undefined {
+    if (this.#registry !== undefined) {
+      return registry === this.#registry ? `${DISTRIBUTION_ROOT}/repositories/${name}/` : undefined
+    }
+    return `${DISTRIBUTION_ROOT}/repositories/${registryInPath(registry)}/${name}/`
+  }
+}
+
+export function dataKey(digest: Digest): string {
+  const hex = hexOf(digest)
+  return `${DISTRIBUTION_ROOT}/blobs/${algorithmOf(digest)}/${hex.slice(0, 2)}/${hex}/data`
+}
+
+function linkKey(folder: string, { kind, digest }: Want): string {
+  const place = kind === 'manifest' ? '_manifests/revisions' : '_layers'
+  return `${folder}${place}/${pathOf(digest)}/link`
+}
+
+function pathOf(digest: Digest): string {
+  return `${algorithmOf(digest)}/${hexOf(digest)}`
+}
