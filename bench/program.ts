@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
@@ -76,13 +76,21 @@ export class Program {
 
   /** User and system time of all threads, in seconds. */
   cpuSeconds(): number {
-    let ticks = 0
-    for (const pid of this.#pids()) {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      ticks += Number(fields[11]) + Number(fields[12])
+    return this.#pids().reduce((sum, pid) => sum + secondsIn(`/proc/${pid}/stat`), 0)
+  }
+
+  /** The same for the main thread of the process itself, and for its other threads together. */
+  threadSeconds(): { readonly main: number; readonly others: number } {
+    const folder = `/proc/${this.pid}/task`
+    let main = 0
+    let all = 0
+    for (const task of readdirSync(folder)) {
+      // A thread may have ended meanwhile.
+      const seconds = existsSync(`${folder}/${task}/stat`) ? secondsIn(`${folder}/${task}/stat`) : 0
+      all += seconds
+      if (Number(task) === this.pid) main = seconds
     }
-    return ticks / TICKS_PER_SECOND
+    return { main, others: all - main }
   }
 
   /** Resident memory now, in bytes. */
@@ -142,6 +150,13 @@ export class Program {
     const where = typeof ready === 'string' ? ` at ${ready}` : ''
     throw new Error(`${this.name} did not become ready${where}: ${this.#output.trim() || 'no output'}`)
   }
+}
+
+/** User and system time in a `stat` file of /proc. */
+function secondsIn(path: string): number {
+  const stat = readFileSync(path, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
 function statusOf(url: string): Promise<number | undefined> {

@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly maxBytes?: DiskLimit
   /** How much of the filesystem stays free, whoever fills it: the store then shrinks, down to what is in use; default: nothing. */
   readonly minFree?: DiskLimit
+  /** How many threads receive, hash and write; default: one less than there are processors, at most 8. */
+  readonly lanes?: number
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */
   readonly listen?: ListenAddress
   /** The address of metrics, health and the API of the other commands; without it the agent does not serve them. */

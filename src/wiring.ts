@@ -10,6 +10,7 @@ import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
+import { type LanePool, openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
@@ -81,7 +82,8 @@ export interface AgentParts extends Core {
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
   const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
-  const store = await openStore({ path: data, maxBytes, minFree })
+  const lanes = openLanes({ lanes: options.lanes })
+  const store = await openStore({ path: data, lanes, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
@@ -92,12 +94,12 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
 
   // 3. The upstreams, which exchange notices about rate limits with the peers.
   const rateLimits = peers?.client.rateLimits
-  const upstreams = createUpstreams(options.upstreams ?? {}, rateLimits)
+  const upstreams = createUpstreams(options.upstreams ?? {}, { notices: rateLimits, lanes })
   rateLimits?.onReceived((host) => upstreams.readRateLimitNotices(host))
   cleanup.add(() => upstreams.close())
 
   // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
-  const objectStore = await openObjectStore(options, cleanup)
+  const objectStore = await openObjectStore(options, lanes, cleanup)
   const behindPeers = objectStore?.registry(upstreams) ?? upstreams
   const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
@@ -251,6 +253,7 @@ async function openClientResolver(
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
   { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  lanes: LanePool,
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
   if (objectStore === undefined) return undefined
@@ -258,7 +261,7 @@ async function openObjectStore(
   const { caFile, acceptInvalidCerts = false } = objectStore
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
-  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+  const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
   const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
   cleanup.add(() => opened.close())
   return opened

@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch',
     'hosted',
     'import',
+    'lanes/lane-pool.ts',
     'store',
     'upstream',
     'object-store/object-store.ts',
@@ -152,7 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Below the rooms whose bytes the lanes carry, so that those need not know each other.
   lanes: ['lib', 'oci', 'ports/failure.ts'],
   store: ['lanes', 'lib', 'oci', 'ports', EVENTS],
-  upstream: ['lib', 'oci', 'ports', EVENTS],
+  upstream: ['lanes', 'lib', 'oci', 'ports', EVENTS],
   // A bucket that fails is left alone for a while as a registry is, and its answers have the same headers.
   'object-store': ['lib', 'oci', 'ports', EVENTS, 'upstream/headers', 'upstream/limits/circuit.ts'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.

@@ -153,7 +153,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
-  'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/lane-thread.ts'],
+  'lanes/lane-connection.test.ts': [
+    'lanes/thread/connect-socket.ts',
+    'lanes/thread/lent-memory.ts',
+    'lanes/thread/thread-connections.ts',
+  ],
+  'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
     'lib/tar/inputs.ts',

@@ -9,6 +9,7 @@ import type { MeasuredServer } from '../servers/measured-server.ts'
 import { Nginx } from '../servers/nginx.ts'
 import { untilStored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
+import { coldTls } from './cold-tls.ts'
 import { firstByte } from './first-byte.ts'
 
 const MIB = 1 << 20
@@ -19,6 +20,7 @@ export async function cold(context: Context): Promise<void> {
   await blob(context, 'cold blob of 256 MiB, client leaves after the first byte', true)
   await image(context)
   await firstByte(context)
+  await coldTls(context)
 }
 
 interface Setup {

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Content, MANIFEST_TYPE } from '../content.ts'
@@ -17,7 +18,8 @@ export class Nginx implements MeasuredServer {
   readonly #files: string
   readonly #log: string
 
-  static async start(folder: string, content: Content): Promise<Nginx> {
+  /** With `tls` it speaks TLS. */
+  static async start(folder: string, content: Content, tls?: { cert: string; key: string }): Promise<Nginx> {
     const command = findProgram('nginx')
     if (command === undefined)
       throw new Error('nginx is not installed, and the upstream of this row is nginx')
@@ -27,12 +29,19 @@ export class Nginx implements MeasuredServer {
     }
     const log = join(folder, 'access.log')
     const file = join(folder, 'nginx.conf')
-    writeFileSync(file, configuration(folder, content.folder, log, port))
+    writeFileSync(
+      file,
+      configuration(folder, content.folder, log, tls === undefined ? `${port}` : `${port} ssl`),
+    )
+    if (tls !== undefined) {
+      writeFileSync(join(folder, 'tls.crt'), tls.cert)
+      writeFileSync(join(folder, 'tls.key'), tls.key)
+    }
     const program = await Program.start(
       'nginx',
       command,
       ['-p', folder, '-e', 'stderr', '-c', file],
-      `http://127.0.0.1:${port}/v2/`,
+      tls === undefined ? `http://127.0.0.1:${port}/v2/` : () => accepts(port),
     )
     return new Nginx(port, program, content.folder, log)
   }
@@ -88,7 +97,17 @@ function textOf(url: string): Promise<string> {
   })
 }
 
-function configuration(folder: string, files: string, log: string, port: number): string {
+/** Whether somebody listens on the port. */
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => resolve(true))
+    socket.once('error', () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
+}
+
+function configuration(folder: string, files: string, log: string, listen: string): string {
   // When root starts nginx, its workers run as `nobody`, who cannot read the folder of the bench.
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   return `
@@ -110,7 +129,8 @@ http {
   keepalive_requests 10000000;
   default_type application/octet-stream;
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${listen};
+    ${listen.endsWith('ssl') ? `ssl_certificate ${folder}/tls.crt; ssl_certificate_key ${folder}/tls.key;` : ''}
     location = /status { stub_status; access_log off; }
     location = /v2/ {
       default_type application/json;

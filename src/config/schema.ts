@@ -164,6 +164,14 @@ export const SETTINGS = Object.freeze({
     help: 'bytes per second to re-hash stored content while no transfer is under way; 0: only agent verify re-hashes',
     example: '64MiB',
   }),
+  lanes: setting<number | undefined>({
+    flag: 'lanes',
+    format: text((given) => (/^[1-8]$/.test(given) ? Number(given) : undefined), 'a number from 1 to 8'),
+    defaultValue: undefined,
+    defaultText: 'one less than there are processors, at most 8',
+    help: 'how many threads receive, verify and write content at the same time',
+    example: '4',
+  }),
   tlsCert: setting<string | undefined>({
     flag: 'tls-cert',
     format: path,

@@ -1,7 +1,7 @@
 import { Deferred } from '../lib/async/deferred.ts'
 import { algorithmOf, type Digest, parseDigest } from '../oci/digest.ts'
 import { Failure } from '../ports/failure.ts'
-import type { LaneCommand, LaneReport } from './thread/messages.ts'
+import type { FileCommand, FileReport } from './thread/messages.ts'
 
 /** How much of a partial is hashed by one command: between two commands the thread serves its other files. */
 const CATCH_UP_BYTES = 4 * 1024 * 1024
@@ -17,13 +17,15 @@ export interface LaneFileListener {
   full?(position: number, failure: Failure | undefined): void
   /** Called at most once; nothing is hashed or written after that. */
   failed(failure: Failure): void
+  /** Called in place of `failed` when the lane has died: another lane may do the work. */
+  died?(failure: Failure): void
 }
 
 /** The main thread's side of one file that a lane hashes and writes. `LanePool.open` makes it. */
 export class LaneFile {
   readonly #number: number
   readonly #wanted: Digest
-  readonly #post: (command: LaneCommand) => void
+  readonly #post: (command: FileCommand) => void
   readonly #listener: LaneFileListener
   readonly #onEnded: () => void
   /** Requests for a digest that the thread has not answered, in the order in which they were sent. */
@@ -32,7 +34,7 @@ export class LaneFile {
   #unhashedBytes: number
   #catchUpBytes = 0
   /** Commands that wait until all of the partial is hashed. */
-  readonly #waiting: LaneCommand[] = []
+  readonly #waiting: FileCommand[] = []
   #failure: Failure | undefined
   #ended: Promise<void> | undefined
   #resolveEnded: (() => void) | undefined
@@ -42,7 +44,7 @@ export class LaneFile {
     number: number,
     wanted: Digest,
     from: number,
-    post: (command: LaneCommand) => void,
+    post: (command: FileCommand) => void,
     listener: LaneFileListener,
     onEnded: () => void,
   ) {
@@ -87,7 +89,7 @@ export class LaneFile {
     return this.#ended
   }
 
-  receive(report: LaneReport): void {
+  receive(report: FileReport): void {
     if (report.is === 'written') {
       if (this.#catchUpBytes > 0) this.#onCaughtUp()
       const { position, checkpoints } = report
@@ -103,11 +105,11 @@ export class LaneFile {
   }
 
   threadDied(failure: Failure): void {
-    this.#fail(failure)
+    this.#fail(failure, (listener) => (listener.died ?? listener.failed)(failure))
     this.#onReleased()
   }
 
-  #send(command: LaneCommand): void {
+  #send(command: FileCommand): void {
     if (this.#failure !== undefined) return
     if (this.#unhashedBytes > 0) this.#waiting.push(command)
     else this.#post(command)
@@ -124,11 +126,11 @@ export class LaneFile {
     if (this.#unhashedBytes === 0) for (const command of this.#waiting.splice(0)) this.#post(command)
   }
 
-  #fail(failure: Failure): void {
+  #fail(failure: Failure, tell = (listener: LaneFileListener): void => listener.failed(failure)): void {
     if (this.#failure !== undefined) return
     this.#failure = failure
     for (const { reject } of this.#digests.splice(0)) reject(failure)
-    this.#listener.failed(failure)
+    tell(this.#listener)
   }
 
   #onReleased(): void {

@@ -1,20 +1,38 @@
+import { availableParallelism } from 'node:os'
 import type { Digest } from '../oci/digest.ts'
-import { Lane } from './lane.ts'
+import { type ConnectionTarget, Lane } from './lane.ts'
+import type { LaneConnection } from './lane-connection.ts'
 import type { LaneFile, LaneFileListener } from './lane-file.ts'
-import type { SharedMemory } from './shared-memory.ts'
+import { SharedMemory } from './shared-memory.ts'
 
 /** A lane costs 8 MiB (13 MiB in Node 24) while it runs, so an idle one ends after half a minute. */
 const IDLE_MS = 30_000
 
+/** The memory for all incoming contents together. */
+const MEMORY_BYTES = 16 * 1024 * 1024
+/** More lanes than this are faster than the links and disks of a node. */
+const MOST_LANES = 8
+
+export interface LaneOptions {
+  /** How many lanes there may be; default: one for each processor but the first, which the main thread uses. */
+  readonly lanes?: number | undefined
+  readonly memoryBytes?: number
+}
+
+export function openLanes({ lanes, memoryBytes = MEMORY_BYTES }: LaneOptions = {}): LanePool {
+  const most = lanes ?? Math.min(MOST_LANES, availableParallelism() - 1)
+  return new LanePool(new SharedMemory(memoryBytes), most)
+}
+
 /** The lanes of one agent. A lane starts when it is needed, and ends when it is idle for long. */
 export class LanePool {
-  readonly #memory: SharedMemory
+  readonly memory: SharedMemory
   readonly #limit: number
   readonly #idleMs: number
   readonly #lanes = new Set<Lane>()
 
   constructor(memory: SharedMemory, limit: number, { idleMs = IDLE_MS } = {}) {
-    this.#memory = memory
+    this.memory = memory
     this.#limit = Math.max(1, limit)
     this.#idleMs = idleMs
   }
@@ -25,6 +43,11 @@ export class LanePool {
    */
   open(fd: number | undefined, wanted: Digest, from: number, listener: LaneFileListener): LaneFile {
     return this.#leastBusy().open(fd, wanted, from, listener)
+  }
+
+  /** Connects to a server, whose responses are read in the lane. The signal aborts only the connecting. */
+  connect(target: ConnectionTarget, options: { signal: AbortSignal }): Promise<LaneConnection> {
+    return this.#leastBusy().connect(target, options)
   }
 
   /** Starts a lane if there is none: a start takes tens of milliseconds, in which upstream can be asked. */
@@ -43,7 +66,7 @@ export class LanePool {
   }
 
   #start(): Lane {
-    const lane = new Lane(this.#memory.buffer, this.#idleMs, () => this.#lanes.delete(lane))
+    const lane = new Lane(this.memory.buffer, this.#idleMs, () => this.#lanes.delete(lane))
     this.#lanes.add(lane)
     return lane
   }

@@ -66,8 +66,9 @@ export interface Incoming {
   reserve(size: number, total?: number): Promise<boolean>
   /** Says that no reader will read before this position any more. Has an effect only on a pass-through content. */
   discardBefore(position: number): void
-  /** `buffer`, `filled` and `drained` are those of `Intake`. */
+  /** `buffer`, `nextBuffer`, `filled` and `drained` are those of `Intake`. */
   buffer(): Uint8Array
+  nextBuffer?(): Uint8Array | undefined
   filled(length: number): boolean
   drained(): Promise<void>
   /** `listener` is called when `written` has grown or `isStorable` has changed, and once with an error if writing has failed. */

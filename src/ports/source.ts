@@ -55,14 +55,19 @@ export interface ContentHead {
   readonly mediaType: string | undefined
 }
 
-/** Where a source puts bytes. It lends memory to read into, so that nothing is copied on the way to the disk. */
+/**
+ * Where a source puts bytes. It lends memory to read into, so that nothing is copied on the way to the disk. The memory is
+ * shared where much is to come, so that another thread can fill it.
+ */
 export interface Intake {
   /** How many bytes were taken, those of earlier attempts included: the offset to ask for next. */
   readonly position: number
   /** Must be called once in an attempt, before its first byte. Throws a `Failure` when `head` contradicts what is known. */
   expect(head: ContentHead): void
-  /** Memory for the next bytes, never empty. It stays the same until `filled`. */
+  /** Memory for the next bytes, never empty. `filled` takes bytes off its start; when none are left, it is another one. */
   buffer(): Uint8Array
+  /** Memory for the bytes after those of `buffer`, which it becomes when that is full; undefined: there is none yet. */
+  nextBuffer?(): Uint8Array | undefined
   /**
    * Says that the first `length` bytes of `buffer()` hold content now. Gives false when the caller must stop until
    * `drained` resolves.

@@ -1,6 +1,4 @@
-import { availableParallelism } from 'node:os'
-import { LanePool } from '../lanes/lane-pool.ts'
-import { SharedMemory } from '../lanes/shared-memory.ts'
+import { type LanePool, openLanes } from '../lanes/lane-pool.ts'
 import type { DiskLimit } from '../lib/disk-limit.ts'
 import { publish } from '../observe/events.ts'
 import { repositoryFromKey } from '../oci/names/repository.ts'
@@ -31,17 +29,17 @@ import type { StoreParts } from './writing/store-parts.ts'
 
 export interface StoreOptions {
   readonly path: string
-  /** How many threads hash and write. A thread starts when it is needed. */
-  readonly writers?: number
-  /** The memory for all incoming contents together. */
-  readonly memoryBytes?: number
+  /**
+   * The lanes of the agent, with the memory for all incoming contents; without them the store has lanes of its own. Closing the
+   * store ends them.
+   */
+  readonly lanes?: LanePool
   /** How much the store may hold; without a limit nothing is evicted. */
   readonly maxBytes?: DiskLimit | undefined
   /** How much of the filesystem stays free; the store shrinks where other programs fill it. Default: nothing. */
   readonly minFree?: DiskLimit | undefined
 }
 
-const MEMORY_BYTES = 16 * 1024 * 1024
 /** A partial that was not resumed for a day is removed at the next start. */
 const PARTIAL_MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** A start waits at most 2 s for unknown files to be hashed. After a crash there are few, and that is long enough. */
@@ -49,8 +47,7 @@ const ADOPTION_WAIT_MS = 2000
 
 export async function openStore({
   path,
-  writers = Math.min(2, availableParallelism()),
-  memoryBytes = MEMORY_BYTES,
+  lanes = openLanes(),
   maxBytes,
   minFree,
 }: StoreOptions): Promise<Store> {
@@ -60,7 +57,6 @@ export async function openStore({
   })
   const journal = new HostedJournal(layout.hosted)
   const { database, index, reconciled, isMended } = await openIndex(layout, journal)
-  const memory = new SharedMemory(memoryBytes)
   const budget: DiskBudget = new DiskBudget({
     limit: maxBytes,
     minFree,
@@ -72,10 +68,10 @@ export async function openStore({
     },
   })
   const parts: StoreParts = {
-    memory,
+    memory: lanes.memory,
     budget,
     index,
-    lanes: new LanePool(memory, writers),
+    lanes,
     blobFiles: new BlobFiles(layout),
     partials: new Partials(layout),
     quarantine: new Quarantine(layout, () => budget.limitBytes),

@@ -76,7 +76,13 @@ async function examineUpstream(
   const { caFile, acceptInvalidCerts } = upstream
   const { proxies, lookup } = options
   const deadlines = { ...DEFAULT_DEADLINES, ...options.deadlines }
-  const transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+  const transport = new Transport({
+    caFile,
+    acceptInvalidCerts,
+    proxies,
+    lookup,
+    deadlines,
+  })
   try {
     const examined = upstream.hosts.map(async (host): Promise<HostResult> => {
       const examination = new Examination({

@@ -7,6 +7,7 @@ import { AuthorizedSender } from './authorized-sender.ts'
 import { failingUnlisted } from './http/http-failure.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { followRedirects } from './http/redirect.ts'
+import { RedirectTargets } from './http/redirect-targets.ts'
 import { Circuit, type CircuitState } from './limits/circuit.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
@@ -39,6 +40,7 @@ export class UpstreamHost implements Source {
   readonly #authorizedSender: AuthorizedSender
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MAX_ETAGS)
+  readonly #redirectTargets = new RedirectTargets()
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: RateLimits
   #lastError: HostState['lastError']
@@ -139,6 +141,7 @@ export class UpstreamHost implements Source {
       registry: (next) => this.#authorizedSender.send(registry, next, this.#fullName(name)),
       outside: send,
       scopeLimit: () => this.#resolveScope(),
+      targets: this.#redirectTargets,
     })
   }
 

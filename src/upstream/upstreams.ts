@@ -1,3 +1,4 @@
+import type { LanePool } from '../lanes/lane-pool.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
@@ -48,13 +49,21 @@ interface Registered {
   readonly hosts: readonly UpstreamHost[]
 }
 
-export function createUpstreams(options: UpstreamOptions, notices?: RateLimitNotices): Upstreams {
-  return new RegistryUpstreams(options, notices)
+/** What the upstreams use that the agent has anyway. */
+export interface UpstreamParts {
+  /** Exchange notices about rate limits with other agents. */
+  readonly notices?: RateLimitNotices | undefined
+  /** Read the bodies of blobs; without them undici does. */
+  readonly lanes?: LanePool | undefined
+}
+
+export function createUpstreams(options: UpstreamOptions, parts: UpstreamParts = {}): Upstreams {
+  return new RegistryUpstreams(options, parts)
 }
 
 class RegistryUpstreams implements Upstreams {
   readonly #options: UpstreamOptions
-  readonly #notices: RateLimitNotices | undefined
+  readonly #parts: UpstreamParts
   readonly #backoffMs: number
   readonly #stopping = new AbortController()
   readonly #transports = new Map<string, Transport>()
@@ -62,9 +71,9 @@ class RegistryUpstreams implements Upstreams {
   readonly #configured = new Map<string, Registered>()
   readonly #unlisted = new BoundedMap<string, Registered>(MOST_UNLISTED)
 
-  constructor(options: UpstreamOptions, notices: RateLimitNotices | undefined) {
+  constructor(options: UpstreamOptions, parts: UpstreamParts) {
     this.#options = options
-    this.#notices = notices
+    this.#parts = parts
     this.#backoffMs = options.backoffMs ?? DEFAULT_BACKOFF_MS
     for (const entry of options.entries ?? []) {
       const { namespace } = entry
@@ -169,7 +178,7 @@ class RegistryUpstreams implements Upstreams {
   #make(upstream: Upstream): Registered {
     const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
     const transport = this.#transport(upstream)
-    const notices = this.#notices
+    const { notices } = this.#parts
     const backoffMs = this.#backoffMs
     const { lookup } = this.#options
     const { signal } = this.#stopping
@@ -186,7 +195,8 @@ class RegistryUpstreams implements Upstreams {
     if (transport === undefined) {
       const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
       const { proxies, lookup } = this.#options
-      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines })
+      const { lanes } = this.#parts
+      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
       this.#transports.set(key, transport)
     }
     return transport

@@ -7,6 +7,7 @@ import type { AgentOptions } from '../../src/agent.ts'
 import { untilFlight } from '../../testkit/flight-status.ts'
 import { sha256 } from '../../testkit/registries/faulty/content.ts'
 import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
+import { startedThreads } from '../lanes/started-threads.ts'
 import { folder } from '../store/folder.ts'
 import { MIB, PATIENCE, type RunningAgent, startAgent, startUpstream } from './running-agent.ts'
 
@@ -35,6 +36,20 @@ describe('a pull gets the whole blob', () => {
     const digest = upstream.addBlob(randomBytes(3 * MIB))
     upstream.fault(digest, { dieAt: MIB, how: 'rst', times: 1 })
     assert.equal(sha256((await running.getBlob(digest)).body), digest)
+  })
+
+  it('after the thread that receives it has died', async (t) => {
+    const { upstream, running } = await setUp(t)
+    const threads = startedThreads(t)
+    const digest = upstream.addBlob(randomBytes(5 * MIB))
+    upstream.fault(digest, { stallAt: 3 * MIB, times: 1 })
+    const pull = running.getBlob(digest)
+    await upstream.stalled(digest)
+    await Promise.all(threads.map((thread) => thread.terminate()))
+    const { body, isComplete } = await pull
+    assert.ok(isComplete)
+    assert.equal(sha256(body), digest)
+    assert.equal(upstream.count(digest, 'GET'), 2)
   })
 
   it('after upstream has stalled', async (t) => {

@@ -17,6 +17,7 @@ test('without sources the settings are the defaults', async () => {
     maxBytes: { percent: 80 },
     minFree: { percent: 10, atMostBytes: 20 * 1024 ** 3 },
     scrubRate: 16 * 1024 * 1024,
+    lanes: undefined,
     tlsCert: undefined,
     tlsKey: undefined,
     auth: undefined,

@@ -9,6 +9,7 @@ import { Metrics } from '../../src/observe/metrics/metrics.ts'
 import { CHART_SETTINGS } from '../../testkit/schemas/chart-values.ts'
 import { chartValuesText } from '../../testkit/schemas/documents.ts'
 import { GAUGES } from '../observe/gauge-values.ts'
+import { documentedCommands } from '../start/docs/documented-commands.ts'
 import { CHART, openChart, VALUE_SETS } from './support/helm.ts'
 import { containersOf, DEPLOY, named, resourcesIn, workloadsOf } from './support/manifests.ts'
 import { assertSound, settingsOf } from './support/soundness.ts'
@@ -207,6 +208,21 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     const text = await render(values)
     assert.match(text, /scrubRate: 16777216\n/)
     assert.match(text, /password: 12345678\n/)
+  })
+
+  await t.test('every documented helm command sets values that the chart takes', async () => {
+    const commands = (await documentedCommands()).filter(({ line }) =>
+      /^helm (?:install|upgrade) leat deploy\/chart /.test(line),
+    )
+    assert.ok(commands.length > 5)
+    for (const { page, line } of commands) {
+      const flags = [...line.matchAll(/--set (?:'([^']*)'|(\S+))/g)].flatMap(([, quoted, plain]) => [
+        '--set',
+        quoted ?? plain ?? '',
+      ])
+      const { code, stderr } = await chart.tryRender('', { flags })
+      assert.equal(code, 0, `${page}: ${line}\n${stderr}`)
+    }
   })
 
   const refused: Readonly<Record<string, RegExp>> = {

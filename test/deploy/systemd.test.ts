@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -7,6 +10,7 @@ import { readArguments } from '../../src/cli/arguments.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { formatAddress } from '../../src/config/values/address.ts'
 import { AgentProcess } from '../../testkit/agent-process.ts'
+import { makeCertificates } from '../../testkit/certificates.ts'
 import { tryRun } from '../../testkit/programs.ts'
 import { DEPLOY } from './support/manifests.ts'
 
@@ -58,6 +62,27 @@ test('the hang check recognises an agent that hangs, but not one that runs or an
     agent.signal('SIGCONT')
     await agent.stop()
   }
+})
+
+test('the hang check recognises an agent whose admin address speaks TLS, too', async (t) => {
+  const program = /--eval "([^"]*)"/.exec(setting(await readFile(HANGS, 'utf8'), 'ExecCondition'))?.[1]
+  const { cert, key } = makeCertificates()
+  const server = createServer({ cert, key }, (_, response) => response.end())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  // The kernel accepts a connection to it, and nothing answers, as with an agent that hangs.
+  const silent = createTcpServer(() => undefined)
+  silent.listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.after(() => silent.close())
+  const code = async ({ port }: AddressInfo, seconds: string) =>
+    (await tryRun(process.execPath, ['--eval', program ?? '', `127.0.0.1:${port}`, seconds])).code
+  assert.equal(await code(server.address() as AddressInfo, '100'), 1)
+  assert.equal(await code(silent.address() as AddressInfo, '0.2'), 0)
 })
 
 test('the hang check applies to the agent of the unit, while that runs', async () => {

@@ -5,13 +5,14 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
-import { LanePool } from '../../src/lanes/lane-pool.ts'
+import { LanePool, openLanes } from '../../src/lanes/lane-pool.ts'
 import { SharedMemory, type Slot } from '../../src/lanes/shared-memory.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
-import { feed, keep, stored, wanted, writtenTo } from '../conformance/blob-steps.ts'
+import { FACTS, feed, stored, wanted, writtenTo } from '../conformance/blob-steps.ts'
 import { folder, opened, smallDisk } from '../store/folder.ts'
 import { failureOf } from '../store/writing/failure-of.ts'
+import { startedThreads } from './started-threads.ts'
 
 const MIB = 1024 * 1024
 const DIGEST = digestOf(Buffer.from('x'))
@@ -203,24 +204,49 @@ it('a second thread starts only when the first is busy, and idle threads end', a
   await again.end()
 })
 
-it('a lane that dies fails its incoming contents, and the next one gets a new lane', async (t) => {
-  const threads: Worker[] = []
-  const remember = (thread: Worker): number => threads.push(thread)
-  process.on('worker', remember)
-  addCleanup(t, () => process.off('worker', remember))
-  const store = await opened(t, { path: await folder(t), writers: 1 })
+it('a content whose lane dies is continued in another lane, from the bytes in the file and in memory', async (t) => {
+  const threads = startedThreads(t)
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ lanes: 1 }) })
+  const bytes = randomBytes(9 * MIB)
+  const digest = digestOf(bytes)
+  const incoming = await store.blobs.begin(wanted(digest))
+  await feed(incoming, bytes.subarray(0, 5 * MIB))
+  await writtenTo(incoming, MIB)
+  assert.equal(threads.length, 1)
+  await threads[0]?.terminate()
+  await feed(incoming, bytes.subarray(5 * MIB))
+  assert.equal(await incoming.digest(), digest)
+  assert.deepEqual(incoming.checkpoints.since(0), checkpointsOf(bytes))
+  await incoming.commit(FACTS)
+  await incoming.close()
+  assert.deepEqual(await stored(store.blobs, digest), bytes)
+  assert.equal(threads.length, 2)
+})
+
+it('a request for the digest is answered by the next lane when the lane dies before it answers', async (t) => {
+  const threads = startedThreads(t)
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ lanes: 1 }) })
+  const bytes = randomBytes(3 * MIB)
+  const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
+  await feed(incoming, bytes)
+  const digest = incoming.digest()
+  await threads[0]?.terminate()
+  assert.equal(await digest, digestOf(bytes))
+  await incoming.close()
+})
+
+it('a content that is only hashed fails with its lane, because its bytes are gone', async (t) => {
+  const threads = startedThreads(t)
+  const limit = { bytes: 1000 }
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ lanes: 1 }), maxBytes: limit })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
-  await feed(incoming, randomBytes(MIB))
+  assert.equal(await incoming.reserve(3 * MIB), false)
+  await feed(incoming, randomBytes(3 * MIB))
   await writtenTo(incoming, MIB)
   const failed = failureOf(incoming)
-  assert.equal(threads.length, 1)
   await threads[0]?.terminate()
   assert.match((await failed).message, /lane has died/)
   await assert.rejects(incoming.digest(), { code: 'disk' })
   await assert.rejects(incoming.drained(), { code: 'disk' })
   await incoming.close()
-  const bytes = randomBytes(3 * MIB)
-  const digest = await keep(store.blobs, bytes)
-  assert.deepEqual(await stored(store.blobs, digest), bytes)
-  assert.equal(threads.length, 2)
 })

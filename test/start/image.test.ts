@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { withoutSettings } from '../../testkit/agent-process.ts'
+import { makeCertificates } from '../../testkit/certificates.ts'
 import { answers, Daemon, freePort } from '../../testkit/daemon.ts'
 import { run, tryRun } from '../../testkit/programs.ts'
 import { argumentsOf, copyOf, environmentOf, readDockerfile, type Stage } from './dockerfile.ts'
@@ -67,6 +68,22 @@ test('the image is small, has one binary of each native module, and serves', asy
       for (const path of ['/', '/page/main.js']) assert.ok(await answers(`http://${admin}${path}`), path)
       assert.equal(await agent.stop(), 0)
       assert.equal((await tryRun(process.execPath, check, { env })).code, 1, 'a dead agent is not healthy')
+
+      const { cert, key } = makeCertificates()
+      await writeFile(join(folder, 'admin.crt'), cert)
+      await writeFile(join(folder, 'admin.key'), key)
+      const config = join(folder, 'tls.yaml')
+      await writeFile(config, `adminTls: { cert: ${folder}/admin.crt, key: ${folder}/admin.key }\n`)
+      const withTls = new Daemon('the agent', process.execPath, [join(app, '..', main), ...rest], {
+        env: { ...env, LEAT_CONFIG: config },
+        cwd: app,
+      })
+      try {
+        await withTls.ready(() => answers(`http://${registry}/v2/`))
+        await run(process.execPath, check, { env })
+      } finally {
+        await withTls.stop()
+      }
     } finally {
       await agent.stop()
     }

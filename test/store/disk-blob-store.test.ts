@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openLanes } from '../../src/lanes/lane-pool.ts'
 import { openStore } from '../../src/store/open.ts'
 import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { blobStoreSuite } from '../conformance/blob-store.ts'
@@ -13,7 +14,10 @@ blobStoreSuite('the store on disk', async (options) => {
   const path = await mkdtemp(join(tmpdir(), 'leat-store-'))
   const store = await openStore({
     path,
-    ...(options && { memoryBytes: options.memoryBytes, maxBytes: { bytes: options.limitBytes } }),
+    ...(options && {
+      lanes: openLanes({ memoryBytes: options.memoryBytes }),
+      maxBytes: { bytes: options.limitBytes },
+    }),
   })
   return {
     store: store.blobs,

@@ -34,7 +34,7 @@ export class MemoryIncoming implements Incoming {
     this.#want = want
     this.#bytes = new GrowingBytes(want.digest, disk.partials.get(want.digest))
     this.#written = this.#bytes.length
-    this.#buffer = new Uint8Array(disk.bufferBytes)
+    this.#buffer = sharedBytes(disk.bufferBytes)
     this.#bytes.addCheckpoints(this.#written)
   }
 
@@ -87,7 +87,8 @@ export class MemoryIncoming implements Incoming {
     if (this.#isClosed || this.#failure !== undefined) return false
     if (length > 0) {
       this.#bytes.append(this.#buffer.subarray(0, length))
-      this.#buffer = new Uint8Array(this.#disk.bufferBytes)
+      const rest = this.#buffer.subarray(length)
+      this.#buffer = rest.length > 0 ? rest : sharedBytes(this.#disk.bufferBytes)
       this.#scheduleWrite()
     }
     return !this.#isFull
@@ -220,7 +221,7 @@ export class MemoryIncoming implements Incoming {
   #continueFrom(position: number): void {
     this.#bytes.truncate(position)
     this.#written = position
-    this.#buffer = new Uint8Array(this.#disk.bufferBytes)
+    this.#buffer = sharedBytes(this.#disk.bufferBytes)
     this.#signalProgress()
   }
 
@@ -262,4 +263,8 @@ export class MemoryIncoming implements Incoming {
     this.#room?.resolve()
     this.#room = undefined
   }
+}
+
+function sharedBytes(length: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(length))
 }

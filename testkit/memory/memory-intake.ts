@@ -17,6 +17,8 @@ export class MemoryIntake implements VouchedIntake {
   readonly peers: { readonly position: number; readonly name: string }[] = []
   readonly vouched: { readonly first: number; readonly marks: Uint8Array }[] = []
   readonly #window: Uint8Array
+  /** How much of the window is filled. */
+  #filled = 0
   #taken: Uint8Array[] = []
   #position: number
   #room: number
@@ -52,12 +54,15 @@ export class MemoryIntake implements VouchedIntake {
   }
 
   buffer(): Uint8Array {
-    return this.#window
+    return this.#window.subarray(this.#filled)
   }
 
   filled(length: number): boolean {
-    if (length > this.#window.length || length < 1) throw new RangeError(`filled(${length})`)
-    this.#taken.push(this.#window.slice(0, length))
+    const { length: free } = this.buffer()
+    if (length > free || length < 1) throw new RangeError(`filled(${length})`)
+    // Slices are copies: the window is used again.
+    this.#taken.push(Uint8Array.from(this.buffer().subarray(0, length)))
+    this.#filled = length === free ? 0 : this.#filled + length
     this.#position += length
     this.#room -= length
     if (this.#room > 0) return true

@@ -25,6 +25,7 @@ export function agentOptions(
     maxBytes: settings.maxBytes,
     minFree: settings.minFree,
     scrubRate: settings.scrubRate,
+    ...(settings.lanes === undefined ? {} : { lanes: settings.lanes }),
     listen,
     admin,
     defaultNamespace,

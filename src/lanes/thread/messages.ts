@@ -1,3 +1,4 @@
+import type { LookupAddress } from 'node:dns'
 import type { Algorithm } from '../../oci/digest.ts'
 
 /** What a lane is started with. */
@@ -5,8 +6,8 @@ export interface LaneData {
   readonly memory: SharedArrayBuffer
 }
 
-/** Messages to a lane. `file` numbers the open files of the lane, which obeys commands for a file in order. */
-export type LaneCommand =
+/** Commands about files. `file` numbers the open files of the lane, which obeys commands for a file in order. */
+export type FileCommand =
   /** The main thread stays the owner of `fd`. Without `fd`, bytes are only hashed. */
   | {
       readonly do: 'open'
@@ -24,8 +25,49 @@ export type LaneCommand =
   /** The thread answers with `ended`, and no longer touches `fd` after that. */
   | { readonly do: 'end'; readonly file: number }
 
-/** Messages from a lane. */
-export type LaneReport =
+/** How a lane proves who it is, and whom it believes, on the connections with these settings. */
+export interface LaneTls {
+  /** The authorities, in PEM; undefined for those of the system. */
+  readonly ca: readonly string[] | undefined
+  readonly rejectUnauthorized: boolean
+}
+
+/** A server, with the addresses that its name was resolved to and that may be used. */
+export interface LaneTarget {
+  readonly host: string
+  readonly port: number
+  readonly addresses: readonly LookupAddress[]
+  /** The number of the TLS settings, which the lane was told before; undefined: without TLS. */
+  readonly tls: number | undefined
+}
+
+/** Commands about connections. `connection` numbers those of the lane. */
+export type ConnectionCommand =
+  | { readonly do: 'tls'; readonly tls: number; readonly settings: LaneTls }
+  | { readonly do: 'connect'; readonly connection: number; readonly target: LaneTarget }
+  /** Sends the head of a request. The lane answers with `head`. */
+  | { readonly do: 'request'; readonly connection: number; readonly head: string }
+  /** Reads the body, without its first `skip` bytes, into these pieces of shared memory and those that are lent later. */
+  | {
+      readonly do: 'read'
+      readonly connection: number
+      readonly skip: number
+      readonly memory: readonly Uint8Array[]
+    }
+  | { readonly do: 'lend'; readonly connection: number; readonly memory: readonly Uint8Array[] }
+  | { readonly do: 'discard'; readonly connection: number }
+  /** The lane answers with `closed`, and no longer touches the lent memory after that. */
+  | { readonly do: 'close'; readonly connection: number }
+
+export type LaneCommand = FileCommand | ConnectionCommand
+
+/** An error of a thread, without what cannot be posted. */
+export interface PostedError {
+  readonly code: string | undefined
+  readonly message: string
+}
+
+export type FileReport =
   /** All bytes up to `position` are hashed, and are in the file as far as the file was not `full` before. */
   | {
       readonly is: 'written'
@@ -40,13 +82,37 @@ export type LaneReport =
       readonly file: number
       readonly position: number
       /** Undefined after the command `hashOnly`. */
-      readonly error: { readonly code: string | undefined; readonly message: string } | undefined
+      readonly error: PostedError | undefined
     }
   | { readonly is: 'digest'; readonly file: number; readonly hex: string }
-  | {
-      readonly is: 'failed'
-      readonly file: number
-      readonly code: string | undefined
-      readonly message: string
-    }
+  | ({ readonly is: 'failed'; readonly file: number } & PostedError)
   | { readonly is: 'ended'; readonly file: number }
+
+export type ConnectionReport =
+  | { readonly is: 'connected'; readonly connection: number }
+  | {
+      readonly is: 'head'
+      readonly connection: number
+      readonly status: number
+      readonly headers: readonly (readonly [string, string])[]
+      readonly length: number | 'undeclared'
+      readonly keepsAlive: boolean
+      /** All of the body has come with its head. */
+      readonly isBodyHere: boolean
+    }
+  /** The next `length` bytes of the lent memory hold the body now. */
+  | { readonly is: 'filled'; readonly connection: number; readonly length: number }
+  /** The body is complete; its last bytes were reported before. */
+  | { readonly is: 'bodyRead'; readonly connection: number; readonly isReusable: boolean }
+  | {
+      readonly is: 'closed'
+      readonly connection: number
+      /** How many requests the lane has sent: the last ones may have crossed this report. */
+      readonly requests: number
+      /** Whether a byte has come since the last of them. */
+      readonly hasReceived: boolean
+      readonly error: PostedError
+    }
+
+/** Messages from a lane. */
+export type LaneReport = FileReport | ConnectionReport

@@ -19,4 +19,11 @@ export class HttpHeaders {
   all(name: string): readonly string[] {
     return this.#values.get(name) ?? []
   }
+
+  /** All headers as pairs of name and value, which can be posted to another thread. */
+  pairs(): [string, string][] {
+    return [...this.#values].flatMap(([name, values]) =>
+      values.map((value): [string, string] => [name, value]),
+    )
+  }
 }

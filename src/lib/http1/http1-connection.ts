@@ -92,6 +92,11 @@ export class Http1Connection {
     return this.#state === 'idle' && this.#keepsAlive
   }
 
+  /** Whether all of the body has come already, after its head was given to the caller. */
+  get isBodyHere(): boolean {
+    return this.#state === 'between' && this.#reader.unreadBytes >= this.#bodyLength
+  }
+
   /** Lets the process exit while the connection is idle. The next request takes this back. */
   unref(): void {
     this.#socket.unref()
@@ -144,7 +149,7 @@ export class Http1Connection {
 
   /** Discards a body that has come completely. Otherwise closes the connection, which is cheaper than reading the rest. */
   discardBody(): void {
-    if (this.#state !== 'between' || this.#reader.unreadBytes < this.#bodyLength) {
+    if (!this.isBodyHere) {
       this.destroy()
       return
     }

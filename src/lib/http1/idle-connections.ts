@@ -1,19 +1,26 @@
-import type { Http1Connection } from './http1-connection.ts'
-
 /** Bounds the idle connections of one key. Pulls of several layers reuse them; more would only occupy sockets. */
 const MOST_PER_KEY = 8
 /** Bounds the idle connections of all keys, because clients may name any number of servers. */
 const MOST_IDLE = 64
 
-interface IdleConnection {
-  readonly connection: Http1Connection
+/** A connection that can wait for another request. */
+export interface ReusableConnection {
+  /** Called once when the connection closes for any reason. */
+  onClosed: (() => void) | undefined
+  /** Lets the process exit while the connection is idle. */
+  unref(): void
+  destroy(): void
+}
+
+interface IdleConnection<Connection> {
+  readonly connection: Connection
   readonly timer: NodeJS.Timeout
 }
 
 /** Connections that wait for another request, by a key: only a request with the same key may use a connection. */
-export class IdleConnections {
+export class IdleConnections<Connection extends ReusableConnection> {
   readonly #idleMs: number
-  readonly #byKey = new Map<string, IdleConnection[]>()
+  readonly #byKey = new Map<string, IdleConnection<Connection>[]>()
   #count = 0
 
   constructor(idleMs: number) {
@@ -25,7 +32,7 @@ export class IdleConnections {
   }
 
   /** Removes and returns the connection of this key that was used last. */
-  take(key: string): Http1Connection | undefined {
+  take(key: string): Connection | undefined {
     const entry = this.#byKey.get(key)?.at(-1)
     if (entry === undefined) return undefined
     this.#remove(key, entry)
@@ -33,7 +40,7 @@ export class IdleConnections {
   }
 
   /** Keeps a connection until `take`, until it has been idle for too long, or until its server closes it. */
-  add(key: string, connection: Http1Connection): void {
+  add(key: string, connection: Connection): void {
     const list = this.#byKey.get(key) ?? []
     if (list.length >= MOST_PER_KEY || this.#count >= MOST_IDLE) {
       connection.destroy()
@@ -57,7 +64,7 @@ export class IdleConnections {
     for (const key of [...this.#byKey.keys()]) this.destroyAllOf(key)
   }
 
-  #remove(key: string, entry: IdleConnection): void {
+  #remove(key: string, entry: IdleConnection<Connection>): void {
     clearTimeout(entry.timer)
     const list = this.#byKey.get(key)
     const index = list?.indexOf(entry) ?? -1

@@ -8,6 +8,7 @@ export function countingIntake(intake: VouchedIntake, onBytes: (bytes: number) =
     },
     expect: (head) => intake.expect(head),
     buffer: () => intake.buffer(),
+    nextBuffer: () => intake.nextBuffer?.(),
     filled: (length) => {
       onBytes(length)
       return intake.filled(length)

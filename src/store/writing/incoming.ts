@@ -117,6 +117,10 @@ export class DiskIncoming implements Incoming {
     return this.#bytes.buffer()
   }
 
+  nextBuffer(): Uint8Array | undefined {
+    return this.#bytes.nextBuffer()
+  }
+
   filled(length: number): boolean {
     return this.#bytes.filled(length)
   }

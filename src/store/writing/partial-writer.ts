@@ -14,6 +14,8 @@ import type { WindowPiece, WriteWindow } from './write-window.ts'
 const WORTH_A_MESSAGE_BYTES = 65536
 /** A smaller piece is handed over after 4 ms, which readers do not notice. */
 const HAND_OVER_MS = 4
+/** A content whose lanes die again and again is at fault itself. */
+const MOST_DEATHS = 3
 
 /** The incoming whose bytes are written. */
 export interface PartialOwner {
@@ -48,6 +50,11 @@ export class PartialWriter {
   #fileEnd: number | undefined
   #removal: Promise<void> | undefined
   #isFinishing = false
+  /** The work of the thread is ended, or about to be. */
+  #isEnded = false
+  /** What the lane has reported as written, or found in the file. */
+  #written: number
+  #deaths = 0
 
   /** Makes the writer of a content that has no partial yet. With `isHashOnly` it will not get one. */
   static create(owner: PartialOwner, window: WriteWindow, isHashOnly: boolean): PartialWriter {
@@ -68,6 +75,7 @@ export class PartialWriter {
     this.#window = window
     this.#file = file
     this.#isHashOnly = isHashOnly
+    this.#written = file === undefined ? 0 : window.position
     if (file === undefined) this.#opening = this.#open()
     else this.#thread = this.#startThread(window.position)
   }
@@ -131,7 +139,15 @@ export class PartialWriter {
     if (this.#thread === undefined) throw closed()
     // The thread obeys commands in order: what is still queued belongs before the request for the digest.
     this.sendQueued()
-    return this.#thread.digest()
+    for (;;) {
+      const thread: LaneFile = this.#thread
+      try {
+        return await thread.digest()
+      } catch (error) {
+        // Another lane has taken over.
+        if (thread === this.#thread || this.#thread === undefined) throw error
+      }
+    }
   }
 
   /** All readers are past `position`. Once they are past the end of a file that takes no more, the disk gets its room back. */
@@ -151,6 +167,7 @@ export class PartialWriter {
   async cutFile(position: number): Promise<PartialFile> {
     this.#stopTimer()
     if (this.#file === undefined) throw closed()
+    this.#isEnded = true
     await this.#thread?.end()
     await this.#file.truncate(position)
     return this.#file
@@ -171,6 +188,7 @@ export class PartialWriter {
   async end(): Promise<void> {
     this.#stopTimer()
     await this.#opening
+    this.#isEnded = true
     await this.#thread?.end()
     await this.#file?.close()
     await this.#removal
@@ -210,11 +228,31 @@ export class PartialWriter {
       written: (position, checkpoints) => this.#onWritten(position, checkpoints),
       full: (position, failure) => this.#onFull(position, failure),
       failed: (failure) => signal.fail(failure),
+      died: (failure) => this.#onDied(failure),
     })
+  }
+
+  /**
+   * Continues in another lane, which hashes again what the file has, and gets the pieces that were not written. What is only in
+   * memory cannot be hashed again.
+   */
+  #onDied(failure: Failure): void {
+    if (this.#isEnded) return
+    this.#deaths += 1
+    const canContinue = this.#file !== undefined && this.#fileEnd === undefined && !this.#isHashOnly
+    if (!canContinue || this.#deaths > MOST_DEATHS) {
+      this.#owner.signal.fail(failure)
+      return
+    }
+    const { unwritten } = this.#window
+    const sent = unwritten.slice(0, unwritten.length - this.#queued.length)
+    this.#thread = this.#startThread(this.#written)
+    for (const { offset, length } of sent) this.#thread.write(offset, length)
   }
 
   #onWritten(position: number, checkpoints: Uint8Array | undefined): void {
     const { signal } = this.#owner
+    this.#written = Math.max(this.#written, position)
     if (this.#fileEnd === undefined) this.#file?.grewTo(position)
     this.#window.written(position)
     this.handOverIfIdle()

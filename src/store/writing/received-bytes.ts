@@ -87,12 +87,16 @@ export class ReceivedBytes {
     return this.#partial
   }
 
-  /** Memory that the source can fill now; as in `Intake`, like `filled` and `drained`. */
+  /** Memory that the source can fill now; as in `Intake`, like `nextBuffer`, `filled` and `drained`. */
   buffer(): Uint8Array {
     const { free } = this.#window
     if (this.#context.signal.isOpen && free.length > 0) return free
-    this.#discard ??= new Uint8Array(DISCARD_BYTES)
+    this.#discard ??= new Uint8Array(new SharedArrayBuffer(DISCARD_BYTES))
     return this.#discard
+  }
+
+  nextBuffer(): Uint8Array | undefined {
+    return this.#context.signal.isOpen ? this.#window.nextSlot : undefined
   }
 
   filled(length: number): boolean {

@@ -22,9 +22,6 @@ interface LentSlot {
   returnedBytes: number
 }
 
-/** A slot with less than a sixteenth of it left counts as full: reads from the socket into the rest would be too small. */
-const WORTH_FILLING_SHARE = 1 / 16
-
 /**
  * The slots of one incoming: the slot that is being filled, the next one in reserve, and the filled slots that wait to be
  * written. Where bytes are not written to a file, their slots wait until readers have read them.
@@ -66,15 +63,14 @@ export class WriteWindow {
     return slot.bytes.subarray(end - start)
   }
 
-  get hasNextSlot(): boolean {
-    return this.#nextSlot !== undefined
+  /** The memory of the next slot. A lane may fill it before the current slot counts as full. */
+  get nextSlot(): Uint8Array | undefined {
+    return this.#nextSlot?.bytes
   }
 
-  /** The current slot counts as full and there is a next one. */
+  /** The current slot is full and there is a next one. */
   get isSlotChangeDue(): boolean {
-    return (
-      this.#nextSlot !== undefined && this.free.length < this.#current.slot.bytes.length * WORTH_FILLING_SHARE
-    )
+    return this.#nextSlot !== undefined && this.free.length === 0
   }
 
   /** Bytes that are filled and not handed over. */

@@ -1,6 +1,7 @@
 import { Failure } from '../../ports/failure.ts'
 import { type AddressScope, isWithinScope, scopeOfHostname } from '../options/address-scope.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './messages.ts'
+import type { RedirectTargets } from './redirect-targets.ts'
 
 const MOST_REDIRECTS = 5
 const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -29,15 +30,22 @@ export function checkLocation(from: URL, location: string | undefined, scopeLimi
   return to
 }
 
+interface Senders {
+  readonly registry: SendRequest
+  readonly outside: SendRequest
+  readonly scopeLimit: () => Promise<AddressScope>
+  /** Where the redirects for blobs have led. */
+  readonly targets: RedirectTargets
+}
+
 /**
  * Follows redirects. The request's own scope limit applies to the registry itself, `senders.scopeLimit` to the other hosts.
  * `registry` sends credentials, `outside` does not: once a redirect has left the registry's origin, no credentials are
- * sent, even if a later redirect leads back.
+ * sent, even if a later redirect leads back. For a range of a blob, the URL to which the last redirect led is asked first.
  */
-export async function followRedirects(
-  request: HttpRequest,
-  senders: { registry: SendRequest; outside: SendRequest; scopeLimit: () => Promise<AddressScope> },
-): Promise<HttpResponse> {
+export async function followRedirects(request: HttpRequest, senders: Senders): Promise<HttpResponse> {
+  const remembered = await askRemembered(request, senders)
+  if (remembered !== undefined) return remembered
   const home = request.url.origin
   let url = request.url
   let hasLeft = false
@@ -45,7 +53,11 @@ export async function followRedirects(
     const response = hasLeft
       ? await senders.outside({ ...request, url, scopeLimit: await senders.scopeLimit() })
       : await senders.registry({ ...request, url })
-    if (!REDIRECT_STATUSES.has(response.status)) return hasLeft ? failingOnRefusal(response, url) : response
+    if (!REDIRECT_STATUSES.has(response.status)) {
+      if (!hasLeft) return response
+      if (request.kind === 'blob' && isContent(response)) senders.targets.remember(request.url, url)
+      return failingOnRefusal(response, url)
+    }
     response.body.dispose()
     if (followed === MOST_REDIRECTS) {
       throw new Failure('unavailable', `${url.host} redirects more than ${MOST_REDIRECTS} times`, {
@@ -55,6 +67,28 @@ export async function followRedirects(
     url = checkLocation(url, response.headers.get('location'), await senders.scopeLimit())
     hasLeft ||= url.origin !== home
   }
+}
+
+/** Asks the URL that is remembered for a range of a blob. undefined: there is none, or it is of no use any more. */
+async function askRemembered(
+  request: HttpRequest,
+  { outside, scopeLimit, targets }: Senders,
+): Promise<HttpResponse | undefined> {
+  const url = request.headers['range'] === undefined ? undefined : targets.find(request.url)
+  if (url === undefined) return undefined
+  try {
+    const response = await outside({ ...request, url, scopeLimit: await scopeLimit() })
+    if (isContent(response)) return response
+    response.body.dispose()
+  } catch {
+    request.signal.throwIfAborted()
+  }
+  targets.forget(request.url)
+  return undefined
+}
+
+function isContent({ status }: HttpResponse): boolean {
+  return status === 200 || status === 206
 }
 
 /** A 4xx of a storage concerns its URL, which may have expired, not the credentials, so it is worth another attempt. */

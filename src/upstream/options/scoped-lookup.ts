@@ -1,5 +1,5 @@
-import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
-import type { LookupFunction } from 'node:net'
+import { ADDRCONFIG, type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
 import {
   type AddressScope,
   innermostScope,
@@ -44,6 +44,25 @@ export function lookupWithin(limit: AddressScope, lookup: Lookup = systemLookup)
       callback(null, first.address, first.family)
     })
   }
+}
+
+/**
+ * The addresses of a host within the limit, for a connection that is made elsewhere: it uses these addresses and no others,
+ * so that the check is part of connecting there too.
+ */
+export function resolveWithin(
+  hostname: string,
+  limit: AddressScope,
+  lookup?: Lookup,
+): Promise<readonly LookupAddress[]> {
+  const family = isIP(hostname)
+  if (family !== 0) return Promise.resolve([{ address: hostname, family }])
+  return new Promise((resolve, reject) => {
+    lookupWithin(limit, lookup)(hostname, { all: true, hints: ADDRCONFIG }, (error, found) => {
+      if (error === null && typeof found !== 'string') resolve(found)
+      else reject(error ?? new Error(`${hostname} has no address`))
+    })
+  })
 }
 
 /** The scope of a host, by DNS if need be: that of its innermost address. A name that does not resolve is public. */

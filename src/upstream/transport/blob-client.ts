@@ -1,22 +1,22 @@
-import type { SecureContext } from 'node:tls'
-import { onAbort } from '../../lib/async/abort.ts'
+import type { LaneConnection } from '../../lanes/lane-connection.ts'
+import type { LanePool } from '../../lanes/lane-pool.ts'
+import type { LaneTls } from '../../lanes/thread/messages.ts'
+import { onAbort, unlessAborted } from '../../lib/async/abort.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
-import { Http1Connection } from '../../lib/http1/http1-connection.ts'
 import { IdleConnections } from '../../lib/http1/idle-connections.ts'
 import type { ResponseHead } from '../../lib/http1/response-head.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
 import type { HttpRequest, HttpResponse, HttpResponseBody, SendRequest } from '../http/messages.ts'
-import type { Lookup } from '../options/scoped-lookup.ts'
-import { type ConnectionTarget, connectSocket } from './connect-socket.ts'
+import { type Lookup, resolveWithin } from '../options/scoped-lookup.ts'
 
 const IDLE_MS = 30_000
 const MOST_UNDECLARED_ORIGINS = 256
 
 export interface BlobClientOptions {
-  readonly secureContext: SecureContext | undefined
-  readonly rejectUnauthorized: boolean
+  readonly lanes: Pick<LanePool, 'connect'>
+  readonly tls: LaneTls
   readonly connectMs: number
   readonly headerMs: number
   readonly lookup?: Lookup | undefined
@@ -25,11 +25,11 @@ export interface BlobClientOptions {
   readonly idleMs?: number
 }
 
-/** Sends GET requests for blobs over its own sockets; `Http1Connection` says why. */
+/** Sends GET requests for blobs over connections of the lanes, which read the bodies straight into the memory of the intake. */
 export class BlobClient {
   readonly #options: BlobClientOptions
-  readonly #idle: IdleConnections
-  readonly #busy = new Set<Http1Connection>()
+  readonly #idle: IdleConnections<LaneConnection>
+  readonly #busy = new Set<LaneConnection>()
   /** Origins that do not declare the length of their bodies. */
   readonly #undeclared = new BoundedMap<string, true>(MOST_UNDECLARED_ORIGINS)
   #isClosed = false
@@ -59,7 +59,7 @@ export class BlobClient {
     for (const connection of this.#busy) connection.destroy()
   }
 
-  async #request(request: HttpRequest): Promise<{ connection: Http1Connection; head: ResponseHead }> {
+  async #request(request: HttpRequest): Promise<{ connection: LaneConnection; head: ResponseHead }> {
     const text = textOfHead(request)
     const key = keyOf(request)
     for (;;) {
@@ -82,22 +82,24 @@ export class BlobClient {
     }
   }
 
-  async #connect({ url, scopeLimit, signal }: HttpRequest): Promise<Http1Connection> {
+  async #connect({ url, scopeLimit, signal }: HttpRequest): Promise<LaneConnection> {
     if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
-    const { secureContext, rejectUnauthorized, connectMs, lookup } = this.#options
-    const target: ConnectionTarget = { url, scopeLimit, lookup, secureContext, rejectUnauthorized }
+    const { lanes, tls, connectMs, lookup } = this.#options
+    const isTls = url.protocol === 'https:'
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const port = url.port === '' ? (isTls ? 443 : 80) : Number(url.port)
     const deadline = AbortSignal.timeout(connectMs)
+    const either = AbortSignal.any([signal, deadline])
     try {
-      return await Http1Connection.open(connectSocket(target), {
-        signal: AbortSignal.any([signal, deadline]),
-      })
+      const addresses = await unlessAborted(resolveWithin(host, scopeLimit, lookup), either)
+      return await lanes.connect({ host, port, addresses, tls: isTls ? tls : undefined }, { signal: either })
     } catch (error) {
       if (!deadline.aborted || signal.aborted) throw error
       throw tooLate(url, 'no connection', connectMs)
     }
   }
 
-  async #awaitHead(connection: Http1Connection, text: string, request: HttpRequest): Promise<ResponseHead> {
+  async #awaitHead(connection: LaneConnection, text: string, request: HttpRequest): Promise<ResponseHead> {
     const { headerMs } = this.#options
     connection.onClosed = () => this.#busy.delete(connection)
     const timer = setTimeout(() => connection.abort(tooLate(request.url, 'no answer', headerMs)), headerMs)
@@ -115,7 +117,7 @@ export class BlobClient {
     }
   }
 
-  #release(connection: Http1Connection, request: HttpRequest): void {
+  #release(connection: LaneConnection, request: HttpRequest): void {
     this.#busy.delete(connection)
     if (connection.isReusable && !this.#isClosed) this.#idle.add(keyOf(request), connection)
     else connection.destroy()
@@ -139,12 +141,12 @@ function textOfHead({ method, url, headers }: HttpRequest): string {
 
 class BlobResponseBody implements HttpResponseBody {
   readonly length: number | undefined
-  readonly #connection: Http1Connection
+  readonly #connection: LaneConnection
   readonly #request: HttpRequest
   readonly #release: () => void
   #isUsed = false
 
-  constructor(connection: Http1Connection, head: ResponseHead, request: HttpRequest, release: () => void) {
+  constructor(connection: LaneConnection, head: ResponseHead, request: HttpRequest, release: () => void) {
     this.length = head.length === 'undeclared' ? undefined : head.length
     this.#connection = connection
     this.#request = request

@@ -1,4 +1,5 @@
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext } from 'node:tls'
+import type { LanePool } from '../../lanes/lane-pool.ts'
 import { authoritiesWith } from '../../lib/authorities.ts'
 import { FileProblem, WatchedFile } from '../../lib/watched-file.ts'
 import { publish } from '../../observe/events.ts'
@@ -17,13 +18,15 @@ export interface TransportOptions {
   /** Resolves host names; undefined for the system's resolver. */
   readonly lookup: Lookup | undefined
   readonly deadlines: Deadlines
+  /** Read the bodies of blobs; without them undici does. */
+  readonly lanes?: LanePool | undefined
   /** Whether the answers are counted as those of registries; default: they are. */
   readonly isCounted?: boolean
 }
 
 interface Clients {
   readonly undici: UndiciClient
-  readonly blobs: BlobClient
+  readonly blobs: BlobClient | undefined
 }
 
 /** The connections of all upstreams with the same TLS settings, opened at the first request. */
@@ -40,11 +43,12 @@ export class Transport {
   readonly send: SendRequest = (request) =>
     this.#checked(request, async () => (await this.#clientsFor()).undici.send(request))
 
-  /** Sends requests for blobs. It reads sockets directly, except through a proxy. */
+  /** Sends requests for blobs. Lanes read the bodies, except through a proxy. */
   readonly sendForBlob: SendRequest = (request) =>
-    this.#options.proxies === undefined
-      ? this.#checked(request, async () => (await this.#clientsFor()).blobs.send(request))
-      : this.send(request)
+    this.#checked(request, async () => {
+      const { undici, blobs } = await this.#clientsFor()
+      return (blobs ?? undici).send(request)
+    })
 
   /** Reads the certificates of the settings. Rejects with a `FileProblem` if they cannot be used. */
   async open(): Promise<void> {
@@ -54,7 +58,7 @@ export class Transport {
   async close(): Promise<void> {
     this.#isClosed = true
     const clients = await this.#clients?.catch(() => undefined)
-    clients?.blobs.close()
+    clients?.blobs?.close()
     await clients?.undici.close()
   }
 
@@ -91,19 +95,23 @@ export class Transport {
   }
 
   async #open(): Promise<Clients> {
-    const { caFile, acceptInvalidCerts, proxies, lookup, deadlines } = this.#options
-    const secureContext = caFile === undefined ? undefined : await contextTrusting(caFile)
+    const { caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes } = this.#options
+    const ca = caFile === undefined ? undefined : await authoritiesOf(caFile)
+    const secureContext = ca && createSecureContext({ ca })
+    const rejectUnauthorized = !acceptInvalidCerts
     const { connectMs, headerMs } = deadlines
-    const common = { secureContext, rejectUnauthorized: !acceptInvalidCerts, connectMs, headerMs, lookup }
-    const undici = new UndiciClient({ ...common, proxies })
-    return { undici, blobs: new BlobClient({ ...common, fallback: undici.send }) }
+    const common = { connectMs, headerMs, lookup }
+    const undici = new UndiciClient({ ...common, secureContext, rejectUnauthorized, proxies })
+    if (lanes === undefined || proxies !== undefined) return { undici, blobs: undefined }
+    const tls = { ca, rejectUnauthorized }
+    return { undici, blobs: new BlobClient({ ...common, lanes, tls, fallback: undici.send }) }
   }
 }
 
 /** Keeps the usual authorities, because redirects lead from a private registry to public storage. */
-async function contextTrusting(caFile: string): Promise<SecureContext> {
+async function authoritiesOf(caFile: string): Promise<string[]> {
   const file = new WatchedFile(caFile, { parse: (text) => authoritiesWith(text, caFile) })
-  return createSecureContext({ ca: await file.read() })
+  return file.read()
 }
 
 async function published(

@@ -3,6 +3,7 @@ import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/fli
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
+import { openLanes } from '../../../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
@@ -70,6 +71,7 @@ export class Node {
   readonly warmRequests: WarmingRequest[] = []
   readonly pinned = new Set<Digest>()
   readonly #isAllowed: (repository: Repository) => boolean
+  readonly #lanes = openLanes()
 
   /** Opens a node that listens, and has not joined the others yet. */
   static async open({ name, secret, membership, host }: NodeSetting, options: NodeOptions): Promise<Node> {
@@ -109,7 +111,7 @@ export class Node {
     const { rateLimits } = network.client
     this.upstreams = createUpstreams(
       { entries: [{ namespace: REPOSITORY.registry, hosts: [host], tls: false, ...options.upstream }] },
-      rateLimits,
+      { notices: rateLimits, lanes: this.#lanes },
     )
     rateLimits.onReceived((limitedHost) => this.upstreams.readRateLimitNotices(limitedHost))
     this.resolver = new CachingResolver({
@@ -142,6 +144,7 @@ export class Node {
     await this.resolver.flights.stop()
     await this.upstreams.close()
     await this.network.close()
+    await this.#lanes.stop()
   }
 
   async pull(digest: Digest, repository = REPOSITORY): Promise<{ bytes: Buffer; from: string }> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { it } from 'node:test'
+import { openLanes } from '../../../src/lanes/lane-pool.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, passOn, stored, wanted, writtenTo } from '../../conformance/blob-steps.ts'
@@ -37,7 +38,7 @@ it('a small blob has no file before it is stored', async (t) => {
 })
 
 it('100 concurrent incoming contents share the memory and are stored intact', async (t) => {
-  const store = await opened(t, { path: await folder(t), memoryBytes: 16 * MIB })
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ memoryBytes: 16 * MIB }) })
   await Promise.all(
     Array.from({ length: 100 }, async (_, n) => {
       const bytes = Buffer.alloc(400_000 + n, createHash('sha256').update(String(n)).digest())
@@ -54,7 +55,7 @@ it('100 concurrent incoming contents share the memory and are stored intact', as
 })
 
 it('an incoming content waits to begin while others use all memory', async (t) => {
-  const store = await opened(t, { path: await folder(t), memoryBytes: 4 * 65536 })
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ memoryBytes: 4 * 65536 }) })
   const one = await store.blobs.begin(wanted(digestOf(Buffer.from('1'))))
   const two = await store.blobs.begin(wanted(digestOf(Buffer.from('2'))))
   let begun = false
@@ -70,7 +71,7 @@ it('an incoming content waits to begin while others use all memory', async (t) =
 })
 
 it('a source that ignores backpressure fails the incoming content, and memory does not grow', async (t) => {
-  const store = await opened(t, { path: await folder(t), memoryBytes: 4 * 65536 })
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ memoryBytes: 4 * 65536 }) })
   const incoming = await store.blobs.begin(wanted(digestOf(Buffer.from('x'))))
   const failed = failureOf(incoming)
   for (let n = 0; n < 100; n++) {
@@ -135,7 +136,7 @@ it('the throughput of storing a content is reported', async (t) => {
 it('cutting an incoming content after its disk became full restarts it', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
-  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const store = await opened(t, { path, lanes: openLanes({ memoryBytes: 2 * MIB }) })
   const bytes = randomBytes(12 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   await incoming.reserve(bytes.length)
@@ -173,7 +174,7 @@ it('closing an incoming content during a cut leaves the cut partial, and later c
 })
 
 it('a cut gives memory back', async (t) => {
-  const store = await opened(t, { path: await folder(t), memoryBytes: MIB })
+  const store = await opened(t, { path: await folder(t), lanes: openLanes({ memoryBytes: MIB }) })
   const bytes = randomBytes(3 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   for (let round = 0; round < 40; round++) {

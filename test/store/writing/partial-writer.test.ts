@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { it } from 'node:test'
+import { openLanes } from '../../../src/lanes/lane-pool.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, passOn, stored, wanted, writtenTo } from '../../conformance/blob-steps.ts'
@@ -13,7 +14,7 @@ const MIB = 1024 * 1024
 it('when the disk fills up during a transfer, readers get all bytes, and the partial is removed', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
-  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const store = await opened(t, { path, lanes: openLanes({ memoryBytes: 2 * MIB }) })
   const bytes = randomBytes(12 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   assert.equal(await incoming.reserve(bytes.length), true, 'there is no limit but the disk')
@@ -35,7 +36,7 @@ it('when the disk fills up during a transfer, readers get all bytes, and the par
 it('bytes written before the disk was full stay readable until all readers are past them, then their file goes', async (t) => {
   const path = await smallDisk(t, 6 * MIB)
   if (path === undefined) return
-  const store = await opened(t, { path, memoryBytes: 2 * MIB })
+  const store = await opened(t, { path, lanes: openLanes({ memoryBytes: 2 * MIB }) })
   const bytes = randomBytes(12 * MIB)
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   await incoming.reserve(bytes.length)

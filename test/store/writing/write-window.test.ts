@@ -27,7 +27,7 @@ it('all that is filled is handed over once, in order, and all memory is given ba
         else if (each === 'written') {
           window.written(window.position)
           window.takeNextSlot()
-        } else if (window.hasNextSlot || window.position === 0) {
+        } else if (window.nextSlot !== undefined || window.position === 0) {
           const { free: room } = window
           assert.ok(room.length > 0)
           const length = Math.min(each.fill, room.length)
@@ -36,7 +36,7 @@ it('all that is filled is handed over once, in order, and all memory is given ba
           room[0] = count
           taken.push(count)
           window.fill(length)
-          assert.ok(window.free.length > 0 || window.hasNextSlot)
+          assert.ok(window.free.length > 0 || window.nextSlot !== undefined)
           if (window.isSlotChangeDue) copy(window.changeSlot())
           assert.ok(window.free.length > 0, 'there are always free bytes to fill')
         }
@@ -62,7 +62,7 @@ it('a slot is given back only when all of it is written', async () => {
   const window = new WriteWindow(memory, borrower, 100)
   window.fill(UNIT_BYTES)
   window.changeSlot()
-  assert.equal(window.hasNextSlot, false)
+  assert.equal(window.nextSlot, undefined)
   window.written(100 + UNIT_BYTES - 1)
   assert.equal(window.takeNextSlot(), false)
   window.written(100 + UNIT_BYTES)

@@ -6,6 +6,7 @@ import type { HttpResponse, SendRequest } from '../../../src/upstream/http/messa
 import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { openedLanes } from '../../lanes/opened-lanes.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 
@@ -52,8 +53,8 @@ export async function startServer(
     throw new Failure('unavailable', 'sent to the fallback')
   }
   const client = new BlobClient({
-    secureContext: undefined,
-    rejectUnauthorized: true,
+    lanes: openedLanes(t),
+    tls: { ca: undefined, rejectUnauthorized: true },
     connectMs: 60_000,
     headerMs: 60_000,
     fallback,

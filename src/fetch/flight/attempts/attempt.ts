@@ -66,6 +66,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       stall.start()
     },
     buffer: () => incoming.buffer(),
+    nextBuffer: () => incoming.nextBuffer?.(),
     filled: (length) => {
       if (incoming.position + length > limit) {
         stall.giveUp(size === undefined ? tooLarge(name, limit) : overlong(name, size))

@@ -28,7 +28,7 @@ interface Download {
 /** Downloads content from other members over HTTP/1.1, on connections that are reused. */
 export class ContentClient {
   readonly #options: ContentClientOptions
-  readonly #idle: IdleConnections
+  readonly #idle: IdleConnections<Http1Connection>
   readonly #busy = new Set<Http1Connection>()
   readonly #closing = new AbortController()
 
