@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,10 @@ import { Context, type Peak, type Settings } from './context.ts'
 import { machine, printMachine } from './machine.ts'
 import { killAll } from './program.ts'
 import { printRow, printSummary, type Row } from './report.ts'
+import { compareResults, printComparison } from './results/compare.ts'
+import { htmlReport } from './results/html-report.ts'
+import { embedFigures, markdownTable } from './results/markdown.ts'
+import { type BenchResult, readResult } from './results/result-file.ts'
 import { cluster } from './rows/cluster.ts'
 import { cold } from './rows/cold.ts'
 import { concurrent } from './rows/concurrent.ts'
@@ -39,10 +43,15 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const USAGE = `npm run bench -- [${Object.keys(GROUPS).join('|')} ...] [options]
   --quick         fewer repetitions
   --json FILE     write all results to the file
+  --report FILE   write a page with charts, which loads nothing, to the file
+  --figures FILE  put a table of what was compared between the two marks of a Markdown file
   --dir FOLDER    store all data below the folder (default: /dev/shm, so that no disk is measured)
   --agent FILE    the agent's built entry point (default: dist/main.js)
   --rivals-only   measure only the other servers
   --profile DIR   write CPU profiles of the agents to the folder
+
+npm run bench -- compare A.json B.json
+  says which checks of two results differ by more than their spread; exit code 1 if one is worse
 `
 
 const { values: flags, positionals } = parseArgs({
@@ -50,6 +59,8 @@ const { values: flags, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     json: { type: 'string' },
+    report: { type: 'string' },
+    figures: { type: 'string' },
     dir: { type: 'string', default: existsSync('/dev/shm') ? '/dev/shm' : tmpdir() },
     agent: { type: 'string', default: join(ROOT, 'dist/main.js') },
     'rivals-only': { type: 'boolean', default: false },
@@ -57,6 +68,7 @@ const { values: flags, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 })
+if (positionals[0] === 'compare') process.exit(compare(positionals.slice(1)))
 const chosen =
   positionals.length > 0 ? positionals : Object.keys(GROUPS).filter((name) => name !== ON_REQUEST)
 const unknown = chosen.find((name) => GROUPS[name] === undefined)
@@ -90,6 +102,7 @@ const settings: Settings = {
 const facts = machine(folder, tmpdir())
 process.stdout.write(`${printMachine(facts)}\n`)
 
+const startedAt = new Date().toISOString()
 const rows: Row[] = []
 const peaks: Peak[] = []
 const failures: { readonly group: string; readonly message: string }[] = []
@@ -112,7 +125,26 @@ try {
   remove()
 }
 process.stdout.write(printSummary(rows))
-if (flags.json !== undefined) {
-  writeFileSync(flags.json, `${JSON.stringify({ machine: facts, rows, failures }, undefined, 2)}\n`)
+const run: BenchResult = { startedAt, isQuick: flags.quick, machine: facts, rows, failures }
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(run, undefined, 2)}\n`)
+if (flags.report !== undefined) writeFileSync(flags.report, htmlReport(run))
+if (flags.figures !== undefined) {
+  writeFileSync(flags.figures, embedFigures(readFileSync(flags.figures, 'utf8'), markdownTable(run)))
 }
 process.exitCode = failures.length > 0 ? 1 : 0
+
+function compare(files: readonly string[]): number {
+  const [first, second, ...more] = files
+  if (first === undefined || second === undefined || more.length > 0) {
+    process.stderr.write(`compare needs two files\n${USAGE}`)
+    return 2
+  }
+  try {
+    const comparisons = compareResults(readResult(first), readResult(second))
+    process.stdout.write(printComparison(comparisons))
+    return comparisons.some(({ verdict }) => verdict === 'worse') ? 1 : 0
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+    return 2
+  }
+}

@@ -27,9 +27,10 @@ export interface Row {
   readonly notes: readonly string[]
 }
 
-type Result = 'ok' | 'MISSED' | ''
+export type Result = 'ok' | 'MISSED' | ''
 
-function result(check: Check): Result {
+/** Whether the median meets the target; empty without a target. */
+export function result(check: Check): Result {
   if (check.atLeast === undefined && check.atMost === undefined) return ''
   const value = median(check.values)
   const met = value >= (check.atLeast ?? -Infinity) && value <= (check.atMost ?? Infinity)
@@ -69,7 +70,7 @@ export function printSummary(rows: readonly Row[]): string {
   return `${lines.join('\n')}\n`
 }
 
-function target(check: Check): string {
+export function target(check: Check): string {
   if (check.atLeast !== undefined && check.atMost !== undefined)
     return `target ${show(check.atLeast, check.unit)} to ${show(check.atMost, check.unit)}`
   if (check.atLeast !== undefined) return `target >= ${show(check.atLeast, check.unit)}`
@@ -77,7 +78,7 @@ function target(check: Check): string {
   return ''
 }
 
-function spread(values: readonly number[], unit: string): string {
+export function spread(values: readonly number[], unit: string): string {
   if (values.length === 0) return 'nothing measured'
   const middle = show(median(values), unit)
   if (values.length === 1) return middle

@@ -2,11 +2,12 @@ import type { AgentOptions } from './agent-options.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import { CleanupStack, StoppedWhileStarting } from './lib/async/cleanup-stack.ts'
 import type { AgentState } from './node-view.ts'
+import type { PeerRates } from './peers/peer-options.ts'
 import type { Resolver } from './ports/resolver.ts'
 import type { ListenAddress } from './registry-api/server.ts'
 import type { Store } from './store/store.ts'
 import type { Warming } from './warm/warming.ts'
-import { type Core, openCore, wireAgent } from './wiring.ts'
+import { type AgentParts, type Core, openCore, wireAgent } from './wiring.ts'
 
 export type { AgentOptions }
 
@@ -18,10 +19,20 @@ export interface Agent {
    * no further part: `start` closes the part that it was opening, and rejects.
    */
   stop(options?: { drainMs?: number }): Promise<void>
+  /**
+   * Takes over those of the options that a running agent can change; the others are ignored. It takes over all of them or
+   * rejects: with a `FileProblem` if a file that they name cannot be used. Requests under way end as they have begun.
+   */
+  reload(options: LiveOptions): Promise<void>
   /** Where the agent listens. Throws before the agent has started. */
   readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
   /** Each is a sentence about a setting that should be changed; empty before the agent has started. */
   readonly warnings: readonly string[]
+}
+
+/** The options that a running agent can change. */
+export type LiveOptions = Pick<AgentOptions, 'allow' | 'upstreams' | 'warm' | 'maxBytes'> & {
+  readonly peers?: PeerRates
 }
 
 const DRAIN_MS = 25_000
@@ -69,6 +80,7 @@ class NodeAgent implements Agent {
   readonly #options: AgentOptions
   readonly #cleanup = new CleanupStack()
   readonly #state: AgentState
+  #parts: AgentParts | undefined
   #registryAddress: ListenAddress | undefined
   #adminAddress: ListenAddress | undefined
   #warnings: readonly string[] = []
@@ -110,6 +122,19 @@ class NodeAgent implements Agent {
     return this.#stopping
   }
 
+  async reload({ allow, upstreams = {}, warm = [], maxBytes, peers = {} }: LiveOptions): Promise<void> {
+    const parts = this.#parts
+    if (parts === undefined || this.#stopping !== undefined) throw new Error('the agent is not running')
+    const keepWarm = parts.warming.prepare(warm)
+    const useUpstreams = await parts.upstreams.prepare(upstreams)
+    // Nothing fails from here on, so that the options are taken over together.
+    useUpstreams()
+    parts.allowed.replace(allow)
+    parts.limitPeers(peers)
+    keepWarm()
+    parts.store.limitTo(maxBytes)
+  }
+
   async #stop(drainMs: number): Promise<void> {
     await this.#listening
     await this.#cleanup.run({ drainMs })
@@ -117,6 +142,7 @@ class NodeAgent implements Agent {
 
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
+    this.#parts = parts
     const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
     const noImports = await this.#listen(() => controlServer.start())
     this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]

@@ -79,6 +79,7 @@ function terminal(version: string): Terminal {
     },
     env: process.env,
     version,
+    onHangup,
     stopped,
   }
 }
@@ -99,6 +100,11 @@ function stopped(): AbortSignal {
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   return controller.signal
+}
+
+/** A terminal that is closed sends SIGHUP to what runs in it, which ends then; a service is asked to read its settings. */
+function onHangup(listener: () => void): void {
+  if (process.stdin.isTTY !== true && process.stderr.isTTY !== true) process.on('SIGHUP', listener)
 }
 
 /** Resolves when it is out: `process.exit` drops what a slow pipe has not taken yet. */

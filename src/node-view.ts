@@ -7,7 +7,7 @@ import type { History } from './observe/records/history/history.ts'
 import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
 import type { FlightView, NodeView } from './observe/reports/view.ts'
-import { repositoryFilter } from './oci/names/repository-filter.ts'
+import type { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import type { ListenAddress, RegistryServer } from './registry-api/server.ts'
 import type { LocalSources } from './sources/sources.ts'
@@ -31,6 +31,7 @@ export interface ReportedParts {
   readonly upstreams: Upstreams
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
+  readonly allowed: ReplaceableFilter
   readonly hosted: Pick<Hosted, 'isHosted'>
   readonly sources: LocalSources
   readonly webhooks: Webhooks
@@ -60,9 +61,10 @@ export function nodeViewOf(
     savings,
     history,
     warm,
+    allowed,
   }: ReportedParts,
 ): NodeView {
-  const isAllowed = repositoryFilter(options.allow)
+  const { isAllowed } = allowed
   const content = contentViewOf(store)
   return {
     ...content,

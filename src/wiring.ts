@@ -18,9 +18,10 @@ import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { Reporter } from './observe/reports/reporter.ts'
 import { isCheckRepository } from './oci/names/check-repository.ts'
-import { repositoryFilter } from './oci/names/repository-filter.ts'
+import { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import { openPeers } from './peers/open.ts'
+import type { PeerRates } from './peers/peer-options.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Redirects } from './ports/redirects/redirected-host.ts'
@@ -37,7 +38,7 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { collectAndTell } from './upkeep/hosted-garbage.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
-import { costPerGiB, DEFAULT_DEADLINES } from './upstream/options/options.ts'
+import { DEFAULT_DEADLINES } from './upstream/options/options.ts'
 import { createBodyClient } from './upstream/transport/body-client.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 import type { WarmTarget } from './warm/content/warm-target.ts'
@@ -60,6 +61,9 @@ export interface Core {
   /** Answers clients: from hosted repositories, the store, the local sources, and then the registry. */
   readonly clientResolver: Resolver
   readonly warming: Warming
+  readonly allowed: ReplaceableFilter
+  /** Changes the limits of all peers together. */
+  limitPeers(rates: PeerRates): void
   /** Each is a sentence about a setting that should be changed. */
   readonly warnings: readonly string[]
 }
@@ -120,12 +124,18 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   const { hosted, sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
 
   // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
-  const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver })
+  const allowed = new ReplaceableFilter(options.allow)
+  const target = warmTargetOf(options, { store, upstreams, resolver, clientResolver, allowed })
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
-  return { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, warnings }
+  const limitPeers = (rates: PeerRates): void => opened?.limitTo(rates)
+  return {
+    ...{ store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, allowed },
+    limitPeers,
+    warnings,
+  }
 }
 
 /** Constructs the core, and then the servers, which serve what the core has. */
@@ -137,10 +147,10 @@ export async function wireAgent(
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   await core.upstreams.readFiles()
-  const { store, peers, resolver, hosted, sources, clientResolver, warming } = core
+  const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
+  const { isAllowed } = core.allowed
 
   // 8. What the peers may ask of this node.
-  const isAllowed = repositoryFilter(options.allow)
   const localNode: LocalNode = {
     localContent: resolver.localContent,
     // What is hosted is on this node alone.
@@ -165,6 +175,7 @@ export async function wireAgent(
     listen,
     defaultNamespace,
     redirects: await openRedirects(options, cleanup),
+    isAllowed,
     resolver: new CheckResolver(clientResolver),
     hosted: hosted.isServing ? hosted.registry : undefined,
     hostedNames: hosted.isServing ? hosted.names : undefined,
@@ -178,7 +189,7 @@ export async function wireAgent(
     ledger: store.savings,
     zone: options.peers?.zone,
     isHosted: (repository) => isCheckRepository(repository) || hosted?.registry.isHosted(repository) === true,
-    costPerGiB: (registry) => costPerGiB(options.upstreams ?? {}, registry),
+    costPerGiB: (registry) => upstreams.costPerGiB(registry),
   })
   cleanup.add(() => savings.close())
   await savings.open()
@@ -304,12 +315,13 @@ function warmTargetOf(
     upstreams,
     resolver,
     clientResolver,
-  }: Pick<Core, 'store' | 'upstreams' | 'resolver' | 'clientResolver'>,
+    allowed,
+  }: Pick<Core, 'store' | 'upstreams' | 'resolver' | 'clientResolver' | 'allowed'>,
 ): WarmTarget {
   return {
     resolver: clientResolver === resolver ? resolver : new StoringResolver(clientResolver, store),
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
-    allowed: repositoryFilter(options.allow),
+    allowed: allowed.isAllowed,
     stored: (digest) => store.blobs.facts(digest),
     flight: (digest) => resolver.flights.get(digest),
     forget: (digest) => resolver.forget(digest),

@@ -18,6 +18,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
+  'runtimes/distributions.test.ts': 'the settings that distributions of Kubernetes write',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
   'runtimes/tls.test.ts': 'an install for an agent with TLS',
   'runtimes/uninstall.test.ts': 'an uninstall after other programs have changed the files',
@@ -95,7 +96,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'export/readers/resolver-reader.ts',
   ],
   'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
-  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
+  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/commands/stored/ls.ts',

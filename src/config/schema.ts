@@ -4,7 +4,7 @@ import type { DiskLimit } from '../lib/disk-limit.ts'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
-import { type ObjectStoreSettings, objectStore } from './object-store.ts'
+import { type ObjectStoreSettings, objectStore } from './buckets/object-store.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
 import {

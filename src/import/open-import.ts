@@ -10,8 +10,8 @@ import { OciRegistryFiles } from './caches/oci-registry.ts'
 import { RegistryProxyFiles } from './caches/registry-proxy.ts'
 import { DaemonRun } from './daemon-run.ts'
 import { openArchive } from './formats/archive-images.ts'
+import { compressionOf, decompress } from './formats/compressed-archive.ts'
 import { FolderImages } from './formats/folder-images.ts'
-import { decompress, isGzipped } from './formats/gzipped-archive.ts'
 import type { ImageNames, ImportSource } from './formats/import-source.ts'
 import { LayoutImages } from './formats/layout-images.ts'
 import { type ImportOptions, ImportRun } from './import-run.ts'
@@ -76,7 +76,8 @@ async function* importFiles(
   const { path, wanted } =
     isArchive || transport === 'oci' ? await splitPath(rest) : { path: rest, wanted: undefined }
   const folder = environment['TMPDIR'] || DEFAULT_TEMPORARY_FOLDER
-  const copy = isArchive && (await isGzipped(path)) ? await decompress(path, { folder, signal }) : undefined
+  const compression = isArchive ? await compressionOf(path) : undefined
+  const copy = compression && (await decompress(path, compression, { folder, signal }))
   try {
     const source = await openSource(transport, { path, file: copy?.path ?? path, wanted, names })
     yield* new ImportRun(source, target, options).lines({ signal })

@@ -165,6 +165,8 @@ export interface Events extends PeerEvents {
   'webhook.failed': { readonly webhook: string; readonly problem: string; readonly nextInMs: number }
   /** A file that the settings name has changed so that it cannot be used, or can be used again. Its last good content is used. */
   'file.checked': { readonly file: string; readonly problem: string | undefined }
+  /** The settings file was read again: `changed` settings are in use, and those that `needRestart` are not. */
+  'settings.reloaded': { readonly changed: readonly string[]; readonly needRestart: readonly string[] }
   'verify.failed': {
     readonly digest: Digest
     readonly found: string

@@ -6,13 +6,21 @@ import { Pseudonyms } from './identity/pseudonyms.ts'
 import { readSecretFile } from './identity/secret.ts'
 import { createSwarm } from './membership/swarm.ts'
 import { PeerNetwork } from './network.ts'
-import { DEFAULT_DHT_LISTEN, DEFAULT_PEER_LISTEN, guessHost, type PeerOptions } from './peer-options.ts'
+import {
+  DEFAULT_DHT_LISTEN,
+  DEFAULT_PEER_LISTEN,
+  guessHost,
+  type PeerOptions,
+  type PeerRates,
+} from './peer-options.ts'
 import { SendBuffers } from './wire/connection/send-buffers.ts'
 
 export interface OpenPeers {
   readonly network: PeerNetwork
   /** What is wrong with the mode of the secret file. */
   readonly warning: string | undefined
+  /** Changes the limits of all peers together, also for transfers under way. */
+  limitTo(rates: PeerRates): void
 }
 
 /** Bounds the memory for content on its way to all peers together. */
@@ -30,13 +38,15 @@ export async function openPeers(
   const { secrets, warning } = await readSecretFile(options.secretFile)
   const identity = await loadIdentity(data)
   const credentials = issueCredentials(secrets, { identity })
+  const uploadLimiter = new RateLimiter(options.maxUpload)
+  const downloadLimiter = new RateLimiter(options.maxDownload)
   const network = await PeerNetwork.open({
     credentials,
     pseudonyms: new Pseudonyms(secrets),
     listen: options.listen ?? DEFAULT_PEER_LISTEN,
     resources: {
-      uploadLimiter: new RateLimiter(options.maxUpload),
-      downloadLimiter: new RateLimiter(options.maxDownload),
+      uploadLimiter,
+      downloadLimiter,
       sendBuffers: new SendBuffers(SEND_BUFFER_BYTES),
       stallMs: STALL_MS,
       lingerMs: LINGER_MS,
@@ -60,5 +70,12 @@ export async function openPeers(
         publicDht: options.publicDht ?? false,
       }),
   })
-  return { network, warning }
+  return {
+    network,
+    warning,
+    limitTo({ maxUpload, maxDownload }) {
+      uploadLimiter.limitTo(maxUpload)
+      downloadLimiter.limitTo(maxDownload)
+    },
+  }
 }

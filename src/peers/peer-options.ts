@@ -5,7 +5,13 @@ export interface Address {
   readonly port: number
 }
 
-export interface PeerOptions {
+/** Limits the bytes per second of all peers together. */
+export interface PeerRates {
+  readonly maxUpload?: number
+  readonly maxDownload?: number
+}
+
+export interface PeerOptions extends PeerRates {
   /** The file with the secret of the swarm: one line, or two while the secret is being changed. */
   readonly secretFile: string
   /** The TCP address of the peer server; default 0.0.0.0:5052. */
@@ -18,9 +24,6 @@ export interface PeerOptions {
   readonly bootstrap?: readonly Address[]
   readonly publicDht?: boolean
   readonly zone?: string
-  /** Limits the bytes per second of all peers together. */
-  readonly maxUpload?: number
-  readonly maxDownload?: number
 }
 
 export const DEFAULT_PEER_LISTEN: Address = { host: '0.0.0.0', port: 5052 }

@@ -9,6 +9,8 @@ export interface PageFacts {
   /** Where the host leads, such as `us-docker.pkg.dev/project/repo`. */
   readonly registry: string
   readonly mode: 'redirect' | 'serve'
+  /** Whether there are buckets near some clients. */
+  readonly hasBuckets: boolean
   readonly pulls: readonly PullCount[]
 }
 
@@ -29,7 +31,7 @@ const POLICY = [
 ].join('; ')
 
 /** Writes the web page about a redirected host. */
-export function pageOf({ host, registry, mode, pulls }: PageFacts): WebPage {
+export function pageOf({ host, registry, mode, hasBuckets, pulls }: PageFacts): WebPage {
   const [name = 'NAME'] = pulls.map((pull) => pull.name)
   const image = `${host}/${name}:TAG`
   const html = `<!doctype html>
@@ -42,7 +44,7 @@ export function pageOf({ host, registry, mode, pulls }: PageFacts): WebPage {
 </head>
 <body>
 <h1>${escaped(host)}</h1>
-<p>This is a registry for container images. ${aboutMode(mode, registry)}</p>
+<p>This is a registry for container images. ${aboutMode({ mode, registry, hasBuckets })}</p>
 <h2>Pull an image</h2>
 <pre>podman pull ${escaped(image)}
 docker pull ${escaped(image)}
@@ -56,11 +58,11 @@ ${pullTable(pulls)}
   return { html, policy: POLICY }
 }
 
-function aboutMode(mode: PageFacts['mode'], registry: string): string {
+function aboutMode({ mode, registry, hasBuckets }: Omit<PageFacts, 'host' | 'pulls'>): string {
   const where = `<code>${escaped(registry)}</code>`
   return mode === 'redirect'
-    ? `It has no images of its own: it redirects clients to ${where}, or to a copy near them.`
-    : `It serves the images of ${where} from a cache.`
+    ? `It has no images of its own: it redirects clients to ${where}${hasBuckets ? ', and some of them to a copy of layers near them' : ''}.`
+    : `It serves the images of ${where} from a cache${hasBuckets ? ', and some clients get layers from a copy near them' : ''}.`
 }
 
 function pullTable(pulls: readonly PullCount[]): string {

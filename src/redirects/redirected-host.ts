@@ -55,12 +55,13 @@ export class ConfiguredHost implements RedirectedHost {
   }
 
   page(sentTo: string | undefined): WebPage {
-    const { host, mode = 'redirect' } = this.#options
+    const { host, mode = 'redirect', clients = [] } = this.#options
     const { registry, prefix } = this.#target
     return pageOf({
       host: shownHost(host, sentTo),
       registry: prefix === '' ? registry : `${registry}/${prefix}`,
       mode,
+      hasBuckets: clients.length > 0,
       pulls: this.#pulls.top(SHOWN_ON_PAGE),
     })
   }

@@ -4,7 +4,6 @@ import { publish } from '../observe/events.ts'
 import { isCheckRepository } from '../oci/names/check-repository.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import { repositoryFilter } from '../oci/names/repository-filter.ts'
 import type { AccessControl } from '../ports/access.ts'
 import type { HostedRegistry } from '../ports/hosted.ts'
 import type { Redirects } from '../ports/redirects/redirected-host.ts'
@@ -29,8 +28,8 @@ export interface RegistryServerOptions {
   readonly tls?: CertificateFiles | undefined
   /** The registry of requests that name none. */
   readonly defaultNamespace: string
-  /** Patterns of oci/names/repository-filter.ts; undefined allows every repository. */
-  readonly allow?: readonly string[] | undefined
+  /** Whether a repository may be pulled; by default every one may. */
+  readonly isAllowed?: ((repository: Repository) => boolean) | undefined
   /** The repositories that take pushes; without it there are none. */
   readonly hosted?: HostedRegistry | undefined
   /** Whether clients may delete what is hosted; by default they may. */
@@ -69,8 +68,10 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 }
 
 /** What is hosted is named by settings of its own, so `allow` does not limit it, nor does it limit the check image. */
-function allowedBy({ allow, hosted }: RegistryServerOptions): (repository: Repository) => boolean {
-  const isAllowed = repositoryFilter(allow)
+function allowedBy({
+  isAllowed = () => true,
+  hosted,
+}: RegistryServerOptions): (repository: Repository) => boolean {
   return (repository) =>
     isAllowed(repository) || hosted?.isHosted(repository) === true || isCheckRepository(repository)
 }

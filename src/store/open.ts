@@ -162,6 +162,7 @@ export async function openStore({
     hostedUsage: () => index.links.usage,
     pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
+    limitTo: (limit) => budget.limitTo(limit),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
     gc: (options) => budget.collect(options),

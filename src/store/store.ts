@@ -1,3 +1,4 @@
+import type { DiskLimit } from '../lib/disk-limit.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { BlobFacts, BlobStore } from '../ports/blob-store.ts'
@@ -34,6 +35,8 @@ export interface Store {
   pinnedBytes(): Promise<number>
   /** Gives the high mark, undefined without a limit, and how much was evicted since the start. */
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
+  /** Changes how much the store may hold, and starts an eviction if it holds more; undefined ends the limit. */
+  limitTo(maxBytes: DiskLimit | undefined): void
   /** Opens a blob for reading without marking it as used. */
   peek(digest: Digest): Promise<Content | undefined>
   /**

@@ -1,31 +1,16 @@
-import type { LanePool } from '../lanes/lane-pool.ts'
-import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { PrivateRepositories } from './auth/private-repositories.ts'
-import { type HostState, UpstreamHost } from './host.ts'
-import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
+import type { HostState, UpstreamHost } from './host.ts'
 import { askInRounds } from './limits/rounds.ts'
-import {
-  canonicalNamespace,
-  DEFAULT_BACKOFF_MS,
-  DEFAULT_DEADLINES,
-  describeUpstream,
-  parseHost,
-  type Upstream,
-  type UpstreamOptions,
-} from './options/options.ts'
+import { costPerGiB, type UpstreamOptions } from './options/options.ts'
+import { Registrations, type UpstreamParts } from './registrations.ts'
 import { requestHead } from './requests/head.ts'
 import { requestReferrers } from './requests/referrers.ts'
 import { requestTag } from './requests/tag.ts'
 import { requestTags } from './requests/tags.ts'
-import { Transport } from './transport/transport.ts'
-
-/** Bounds the remembered registries without an entry, because clients may name any host. */
-const MOST_UNLISTED = 256
 
 export interface UpstreamStatus extends HostState {
   readonly host: string
@@ -39,22 +24,17 @@ export interface Upstreams extends Registry {
   status(): UpstreamStatus[]
   /** Reads the rate-limit notices that other agents have sent about this host. */
   readRateLimitNotices(host: string): void
+  /** What a GiB from a registry costs; undefined without a price. */
+  costPerGiB(registry: string): number | undefined
+  /**
+   * Makes the hosts of other options ready and reads their files. Rejects with a `FileProblem` if one cannot be used. The
+   * function that it gives puts them in use for all requests that begin then, and cannot fail. A registry that the options
+   * leave as it is keeps its hosts, with all that is known of them.
+   */
+  prepare(options: UpstreamOptions): Promise<() => void>
   /** Reads the files with credentials and certificates. Rejects with a `FileProblem` if one cannot be used. */
   readFiles(): Promise<void>
   close(): Promise<void>
-}
-
-interface Registered {
-  readonly upstream: Upstream
-  readonly hosts: readonly UpstreamHost[]
-}
-
-/** What the upstreams use that the agent has anyway. */
-export interface UpstreamParts {
-  /** Exchange notices about rate limits with other agents. */
-  readonly notices?: RateLimitNotices | undefined
-  /** Read the bodies of blobs; without them undici does. */
-  readonly lanes?: LanePool | undefined
 }
 
 export function createUpstreams(options: UpstreamOptions, parts: UpstreamParts = {}): Upstreams {
@@ -62,31 +42,19 @@ export function createUpstreams(options: UpstreamOptions, parts: UpstreamParts =
 }
 
 class RegistryUpstreams implements Upstreams {
-  readonly #options: UpstreamOptions
-  readonly #parts: UpstreamParts
-  readonly #backoffMs: number
-  readonly #stopping = new AbortController()
-  readonly #transports = new Map<string, Transport>()
+  readonly #registrations: Registrations
   readonly #privateRepositories = new PrivateRepositories()
-  readonly #configured = new Map<string, Registered>()
-  readonly #unlisted = new BoundedMap<string, Registered>(MOST_UNLISTED)
 
   constructor(options: UpstreamOptions, parts: UpstreamParts) {
-    this.#options = options
-    this.#parts = parts
-    this.#backoffMs = options.backoffMs ?? DEFAULT_BACKOFF_MS
-    for (const entry of options.entries ?? []) {
-      const { namespace } = entry
-      this.#configured.set(canonicalNamespace(namespace), this.#make(describeUpstream(options, namespace)))
-    }
+    this.#registrations = new Registrations(options, parts)
   }
 
   sources({ repository }: Want): readonly Source[] {
-    return this.#hosts(repository)
+    return this.#registrations.hostsOf(repository)
   }
 
   hosts(repository: Repository): readonly string[] {
-    return this.#hosts(repository).map(({ name }) => name)
+    return this.#registrations.hostsOf(repository).map(({ name }) => name)
   }
 
   async tag(repository: Repository, tag: string, { signal }: { signal: AbortSignal }): Promise<TagHead> {
@@ -115,37 +83,42 @@ class RegistryUpstreams implements Upstreams {
   }
 
   isPrivate(repository: Repository): Promise<boolean> {
-    return this.#privateRepositories.isPrivate(this.#upstreamOf(repository), repository.name)
+    return this.#privateRepositories.isPrivate(this.#registrations.upstreamOf(repository), repository.name)
   }
 
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
-    const { tagTtlMs, staleIfErrorMs } = this.#upstreamOf(repository)
+    const { tagTtlMs, staleIfErrorMs } = this.#registrations.upstreamOf(repository)
     return { tagTtlMs, staleIfErrorMs }
   }
 
   status(): UpstreamStatus[] {
-    return [...this.#configured.values(), ...this.#unlisted.values()].flatMap(({ upstream, hosts }) =>
-      hosts.map((host) => ({ host: host.name, namespace: upstream.namespace, ...host.state })),
-    )
+    return this.#registrations
+      .all()
+      .flatMap(({ upstream, hosts }) =>
+        hosts.map((host) => ({ host: host.name, namespace: upstream.namespace, ...host.state })),
+      )
+  }
+
+  costPerGiB(registry: string): number | undefined {
+    return costPerGiB(this.#registrations.options, registry)
+  }
+
+  prepare(options: UpstreamOptions): Promise<() => void> {
+    return this.#registrations.prepare(options)
   }
 
   readRateLimitNotices(host: string): void {
-    for (const { hosts } of [...this.#configured.values(), ...this.#unlisted.values()]) {
+    for (const { hosts } of this.#registrations.all()) {
       for (const each of hosts) if (each.name === host) each.readRateLimitNotices()
     }
   }
 
-  async readFiles(): Promise<void> {
-    const hosts = [...this.#configured.values()].flatMap((registered) => registered.hosts)
-    await Promise.all([
-      ...hosts.map((host) => host.readCredentialFiles()),
-      ...[...this.#transports.values()].map((transport) => transport.open()),
-    ])
+  readFiles(): Promise<void> {
+    return this.#registrations.readFiles()
   }
 
-  async close(): Promise<void> {
-    this.#stopping.abort(new Failure('stopping', 'the agent is stopping'))
-    await Promise.all([...this.#transports.values()].map((transport) => transport.close()))
+  close(): Promise<void> {
+    return this.#registrations.close()
   }
 
   #ask<Answer>(
@@ -153,52 +126,9 @@ class RegistryUpstreams implements Upstreams {
     ask: (host: UpstreamHost, options: { signal: AbortSignal }) => Promise<Answer>,
     { signal }: { signal: AbortSignal },
   ): Promise<Answer> {
-    return askInRounds(this.#hosts(repository), ask, { signal, backoffMs: this.#backoffMs })
-  }
-
-  #upstreamOf({ registry }: Repository): Upstream {
-    const namespace = canonicalNamespace(registry)
-    return this.#configured.get(namespace)?.upstream ?? describeUpstream(this.#options, namespace)
-  }
-
-  #hosts(repository: Repository): readonly UpstreamHost[] {
-    const namespace = canonicalNamespace(repository.registry)
-    const configured = this.#configured.get(namespace)
-    if (configured !== undefined) return configured.hosts
-    let entry = this.#unlisted.get(namespace)
-    if (entry === undefined) {
-      if (parseHost(namespace) === undefined) return []
-      entry = this.#make(describeUpstream(this.#options, namespace))
-    }
-    // `set` makes the registry the most recently used one, so that the bound removes the least recently used.
-    this.#unlisted.set(namespace, entry)
-    return entry.hosts
-  }
-
-  #make(upstream: Upstream): Registered {
-    const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
-    const transport = this.#transport(upstream)
-    const { notices } = this.#parts
-    const backoffMs = this.#backoffMs
-    const { lookup } = this.#options
-    const { signal } = this.#stopping
-    const hosts = upstream.hosts.map(
-      (host) =>
-        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, notices, signal }),
-    )
-    return { upstream, hosts }
-  }
-
-  #transport({ caFile, acceptInvalidCerts }: Upstream): Transport {
-    const key = JSON.stringify([caFile, acceptInvalidCerts])
-    let transport = this.#transports.get(key)
-    if (transport === undefined) {
-      const deadlines = { ...DEFAULT_DEADLINES, ...this.#options.deadlines }
-      const { proxies, lookup } = this.#options
-      const { lanes } = this.#parts
-      transport = new Transport({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
-      this.#transports.set(key, transport)
-    }
-    return transport
+    return askInRounds(this.#registrations.hostsOf(repository), ask, {
+      signal,
+      backoffMs: this.#registrations.backoffMs,
+    })
   }
 }

@@ -6,7 +6,7 @@ import { type NodeRequest, type Nodes, warmAllNodes } from './all-nodes.ts'
 import { ContentLoader } from './content/content-loader.ts'
 import type { WarmTarget } from './content/warm-target.ts'
 import { type ImageRequest, parseImageRequest, type WarmEntry } from './images/image-request.ts'
-import { Keeper } from './keeper.ts'
+import { KeptImages } from './kept-images.ts'
 import { WarmRun } from './warm-run.ts'
 
 export type { WarmEntry }
@@ -26,7 +26,7 @@ export interface WarmingRequest extends NodeRequest {
 export class Warming {
   readonly #target: WarmTarget
   readonly #loader: ContentLoader
-  readonly #keepers: readonly Keeper[]
+  readonly #kept: KeptImages
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
   readonly #nodes: () => Nodes | undefined
@@ -41,14 +41,27 @@ export class Warming {
     this.#target = target
     this.#nodes = nodes
     this.#loader = new ContentLoader(target)
-    // Every part of every image that is kept warm listens to the signal.
+    // Every part of every image that is being warmed listens to the signal.
     setMaxListeners(0, this.#stopping.signal)
-    this.#keepers = keep.map((entry) => new Keeper(target, this.#loader, this.#parse(entry)))
+    this.#kept = new KeptImages(
+      target,
+      this.#loader,
+      keep.map((entry) => this.#parse(entry)),
+    )
   }
 
   /** Starts to keep the images of the settings warm. */
   start(): void {
-    for (const keeper of this.#keepers) void this.#track(keeper.run(this.#stopping))
+    this.#kept.start()
+  }
+
+  /**
+   * Gives a function that keeps these images warm, instead of those before; it cannot fail. Throws a `RequestError` if an entry
+   * is invalid.
+   */
+  prepare(keep: readonly WarmEntry[]): () => void {
+    const requests = keep.map((entry) => this.#parse(entry))
+    return () => this.#kept.replace(requests)
   }
 
   /** The last line is `done`. The first step throws a `RequestError` if the request is refused. */
@@ -82,21 +95,20 @@ export class Warming {
   }
 
   /** Why images that should be kept warm are not completely stored: a sentence for each of them. */
-  async lacking(): Promise<readonly string[]> {
-    const reasons = await Promise.all(this.#keepers.map((keeper) => keeper.lacking()))
-    return reasons.filter((reason) => reason !== undefined)
+  lacking(): Promise<readonly string[]> {
+    return this.#kept.lacking()
   }
 
   /** How many of the images that should be kept warm are completely stored, and how many are not. */
   async progress(): Promise<{ readonly stored: number; readonly missing: number }> {
     const missing = (await this.lacking()).length
-    return { stored: this.#keepers.length - missing, missing }
+    return { stored: this.#kept.count - missing, missing }
   }
 
   /** Resolves when the target is no longer used. It does not wait for flights. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Failure('stopping', 'the agent is shutting down'))
-    await Promise.allSettled(this.#running)
+    await Promise.allSettled([this.#kept.stop(), ...this.#running])
   }
 
   #run(requests: readonly ImageRequest[], waitMs: number, signal: AbortSignal): AsyncIterable<WarmLine> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { dataKey } from '../../src/object-store/layout/distribution.ts'
 import type { RequestSender } from '../../src/ports/redirects/redirected-host.ts'
-import { blobKey } from '../../src/redirects/buckets/layout.ts'
 import { NearBuckets } from '../../src/redirects/near-buckets.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
@@ -14,7 +14,7 @@ const REPOSITORY = { registry: 'reg.test', name: 'app' }
 async function open(t: TestContext) {
   const fakes = [await FakeS3.start('eu'), await FakeS3.start('us')] as const
   for (const fake of fakes) {
-    fake.objects.put(blobKey(DIGEST), BLOB)
+    fake.objects.put(dataKey(DIGEST), BLOB)
     addCleanup(t, () => fake.close())
   }
   const clientsIn = (networks: readonly string[], fake: FakeS3) => ({
@@ -64,7 +64,7 @@ test('the first entry with the address of the client names the bucket', async (t
   for (const [sender, fake] of table) {
     const expected = fake && {
       bucket: fake.bucket,
-      url: `${fake.endpoint}/${fake.bucket}/${blobKey(DIGEST)}`,
+      url: `${fake.endpoint}/${fake.bucket}/${dataKey(DIGEST)}`,
     }
     assert.deepEqual(await locate(sender), expected, JSON.stringify(sender))
   }
@@ -74,7 +74,7 @@ test('the first entry with the address of the client names the bucket', async (t
 test('only blobs are looked for, and those that the bucket does not have are not located', async (t) => {
   const { fakes, buckets, locate } = await open(t)
   const [eu] = fakes
-  eu.objects.delete(blobKey(DIGEST))
+  eu.objects.delete(dataKey(DIGEST))
   assert.equal(await locate({ address: '10.1.2.3' }), undefined)
   const sender = { address: '10.9.9.9', forwardedFor: undefined, forwarded: undefined }
   for (const wanted of [{ kind: 'manifest', reference: DIGEST }, { kind: 'tags' }] as const)

@@ -7,6 +7,7 @@ const FACTS = {
   host: 'images.example.dev:5000',
   registry: 'us-docker.pkg.dev/project/repo',
   mode: 'redirect',
+  hasBuckets: false,
   pulls: [{ name: 'team/app', count: 3 }],
 } as const
 
@@ -16,7 +17,9 @@ test('the page says what the host is, how to pull from it, and what was pulled m
   for (const command of ['podman pull', 'docker pull', 'ctr images pull'])
     assert.ok(html.includes(`${command} images.example.dev:5000/team/app:TAG`), command)
   assert.ok(html.includes('<tr><td>team/app</td><td>3</td></tr>'))
-  assert.match(pageOf({ ...FACTS, mode: 'serve' }).html, /from a cache/)
+  assert.doesNotMatch(html, /near them/)
+  assert.match(pageOf({ ...FACTS, hasBuckets: true }).html, /copy of layers near them/)
+  assert.match(pageOf({ ...FACTS, mode: 'serve' }).html, /from a cache\./)
   assert.match(pageOf({ ...FACTS, pulls: [] }).html, /Nothing was pulled since the start/)
 })
 

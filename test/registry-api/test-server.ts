@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import type { CertificateFiles } from '../../src/lib/certificate-files.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
+import { repositoryFilter } from '../../src/oci/names/repository-filter.ts'
 import type { AccessControl } from '../../src/ports/access.ts'
 import type { HostedRegistry } from '../../src/ports/hosted.ts'
 import type { Redirects } from '../../src/ports/redirects/redirected-host.ts'
@@ -40,7 +41,7 @@ export async function startTestServer(
   } = {},
 ): Promise<TestServer> {
   const resolver = new MemoryResolver()
-  const { resolverBefore = (next) => next, ...given } = options
+  const { resolverBefore = (next) => next, allow, ...given } = options
   const listen = { host: '127.0.0.1', port: 0 }
   const clientOf = (address = ''): Client => ({ address, isLocal: address === '127.0.0.1' })
   const server = createRegistryServer({
@@ -48,6 +49,7 @@ export async function startTestServer(
     listen,
     clientOf,
     defaultNamespace: 'docker.io',
+    isAllowed: repositoryFilter(allow),
     ...given,
   })
   const { port } = await server.start()

@@ -1,4 +1,5 @@
 import { toJsonSchema } from '@valibot/to-json-schema'
+import { BenchResult } from '../../bench/results/result-file.ts'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
@@ -47,7 +48,11 @@ const API: Readonly<Record<string, ValibotSchema>> = {
 }
 
 /** What users and other programs read and write as files. */
-const FILES: Readonly<Record<string, ValibotSchema>> = { bundle: Bundle, 'import.line': ImportLine }
+const FILES: Readonly<Record<string, ValibotSchema>> = {
+  bench: BenchResult,
+  bundle: Bundle,
+  'import.line': ImportLine,
+}
 
 /** The contents of the files of docs/schemas, by name. */
 export function schemaDocuments(): ReadonlyMap<string, string> {

@@ -1,17 +1,20 @@
 import { type Agent, createAgent } from '../../agent.ts'
+import { readSettingsFile } from '../../config/given-settings.ts'
 import { loadSettings, type SettingSources, whereNamed } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
-import { formatAddress, isLoopback, type SocketAddress } from '../../config/values/address.ts'
+import { formatAddress, type SocketAddress } from '../../config/values/address.ts'
 import { whenAborted } from '../../lib/async/abort.ts'
 import { Watchdog } from '../../lib/watchdog/watchdog.ts'
 import { FileProblem } from '../../lib/watched-file.ts'
-import { type Log, startLog } from '../../observe/log/log.ts'
+import { startLog } from '../../observe/log/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import { type Command, CommandError, type Terminal } from '../context/command.ts'
 import { withRegistryVariables } from '../context/docker-mode.ts'
 import { withPortVariable } from '../context/redirect-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
+import { announce } from '../serve/announce.ts'
+import { SettingsReload } from '../serve/settings-reload.ts'
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
 export const serve: Command = {
@@ -31,11 +34,13 @@ export const serve: Command = {
     const stopped = terminal.stopped()
     const sources = withPortVariable(withRegistryVariables(givenSettings(given, terminal)))
     const settings = await loadSettings(sources)
+    const hasFile = ((await readSettingsFile(sources))?.size ?? 0) > 0
     const format = logFormat(settings, terminal)
     const log = startLog({ level: settings.logLevel, ...format })
     let watchdog: Watchdog | undefined
+    const agent = createAgent(agentOptions(settings, terminal))
+    const reload = new SettingsReload({ agent, settings, hasFile, sources, log, terminal })
     try {
-      const agent = createAgent(agentOptions(settings, terminal))
       const starting = start(agent, settings, sources)
       // A start may take long, on a slow disk or after a crash; a signal ends the agent without waiting for it.
       await Promise.race([starting, whenAborted(stopped)])
@@ -46,10 +51,14 @@ export const serve: Command = {
           onDied: ({ message }) =>
             log.warn('the watchdog has died: nothing ends an agent that hangs', { error: message }),
         })
+        terminal.onHangup?.(() => reload.reload())
+        await reload.start()
         await whenAborted(stopped)
       }
-      log.info('stopping', { drainMs: settings.drainTimeout })
-      await agent.stop({ drainMs: settings.drainTimeout })
+      await reload.close()
+      const drainMs = reload.settings.drainTimeout
+      log.info('stopping', { drainMs })
+      await agent.stop({ drainMs })
       log.info('stopped')
       return 0
     } finally {
@@ -140,64 +149,4 @@ function listenerOf(
   if (port === admin.port) return ['--admin', admin]
   if (port === peerListen.port && peersSecretFile !== undefined) return ['--peer-listen', peerListen]
   return ['--listen', listen]
-}
-
-async function announce(agent: Agent, settings: Settings, log: Log, terminal: Terminal): Promise<void> {
-  const { registry, admin } = agent.addresses
-  const where = formatAddress(registry)
-  const tls = settings.tlsCert !== undefined
-  log.info('serving', {
-    version: terminal.version,
-    registry: where,
-    admin: admin === undefined ? undefined : formatAddress(admin),
-    tls,
-    data: settings.data,
-  })
-  if (!isLoopback(registry.host) && !tls) {
-    log.warn('the registry API is reachable from other machines without TLS; give --tls-cert and --tls-key', {
-      registry: where,
-    })
-  }
-  if (!isLoopback(registry.host) && settings.redirects.length > 0 && settings.allow === undefined) {
-    log.warn('clients that name no redirected host can pull from any registry; set allow', {
-      registry: where,
-    })
-  }
-  const asksForToken = (settings.adminTokenFile ?? settings.adminAuth) !== undefined
-  if (admin !== undefined && !isLoopback(admin.host) && !asksForToken) {
-    log.warn(
-      'the admin API is reachable from other machines: they can read the cache and remove its content; set adminAuth',
-      {
-        admin: formatAddress(admin),
-      },
-    )
-  }
-  for (const warning of agent.warnings) log.warn(warning)
-  for (const { namespace } of settings.upstreams.filter((upstream) => upstream.acceptInvalidCerts)) {
-    log.warn('the certificates of this upstream are not verified', { namespace })
-  }
-  if (terminal.isInteractive)
-    await terminal.out(greeting(agent.addresses, { tls, adminTls: settings.adminTls !== undefined }))
-}
-
-/** Shows a person who starts the agent in a terminal how to try it. */
-function greeting(
-  { registry, admin }: Agent['addresses'],
-  { tls, adminTls }: { tls: boolean; adminTls: boolean },
-): string {
-  const at = reachable(registry)
-  const image = `${at}/docker.io/library/alpine`
-  return [
-    `Leat serves images at ${tls ? 'https' : 'http'}://${at} (press Ctrl-C to stop). Try it from another terminal:`,
-    `  podman pull ${tls ? '' : '--tls-verify=false '}${image}`,
-    `  docker pull ${image}`,
-    ...(admin === undefined
-      ? []
-      : [`See what it does at ${adminTls ? 'https' : 'http'}://${reachable(admin)}/, or with agent status.`]),
-    '',
-  ].join('\n')
-}
-
-function reachable({ host, port }: SocketAddress): string {
-  return formatAddress({ host: host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host, port })
 }

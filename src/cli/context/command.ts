@@ -71,6 +71,8 @@ export interface Terminal {
   readonly version: string
   /** Milliseconds; default: a monotonic clock. */
   now?(): number
+  /** Calls `listener` at each SIGHUP from now on, which then does not end the process. On a terminal SIGHUP means its end. */
+  onHangup?(listener: () => void): void
   /** Aborted by SIGINT or SIGTERM. After the first call, a signal no longer ends the process by itself. */
   stopped(): AbortSignal
 }

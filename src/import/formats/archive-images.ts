@@ -46,7 +46,7 @@ interface ArchiveOptions {
 export async function openArchive(options: ArchiveOptions): Promise<ImportSource> {
   const { path } = options
   const tree = new PathTree(path, options.file)
-  await checkUncompressed(options.file, path)
+  await checkIsFile(options.file, path)
   const file = await tree.find(MANIFEST_FILE)
   if (file === undefined) {
     throw new Failure('unavailable', `${path} is no archive of docker save: it has no ${MANIFEST_FILE}.`)
@@ -165,12 +165,6 @@ async function isCompressed(range: FileRange): Promise<boolean> {
   return [GZIP, ZSTD].some((magic) => magic.equals(start.subarray(0, magic.length)))
 }
 
-async function checkUncompressed(at: string, path: string): Promise<void> {
-  const file = await fileAt(at)
-  if (file === undefined) throw new Failure('unavailable', `${path} is not a file.`)
-  if (!(await isCompressed(file))) return
-  throw new Failure(
-    'unsupported',
-    `${path} is compressed with zstd, or twice. Decompress it first, as with zstd -d.`,
-  )
+async function checkIsFile(at: string, path: string): Promise<void> {
+  if ((await fileAt(at)) === undefined) throw new Failure('unavailable', `${path} is not a file.`)
 }

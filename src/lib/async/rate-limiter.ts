@@ -32,9 +32,8 @@ interface Waiter {
  * are granted in their order. A transfer requests one quantum after the other, so the transfers take turns.
  */
 export class RateLimiter {
-  /** The most bytes that a transfer requests at a time. */
-  readonly quantumBytes: number
-  readonly #bytesPerMs: number | undefined
+  #quantumBytes = Number.POSITIVE_INFINITY
+  #bytesPerMs: number | undefined
   readonly #clock: Clock
   readonly #waiting = new Set<Waiter>()
   /** When the rate has made up for all bytes that were granted. */
@@ -43,13 +42,26 @@ export class RateLimiter {
 
   constructor(bytesPerSecond: number | undefined, time: Clock = clock) {
     this.#clock = time
-    if (bytesPerSecond === undefined) {
-      this.quantumBytes = Number.POSITIVE_INFINITY
-      return
-    }
-    this.#bytesPerMs = bytesPerSecond / 1000
-    const fair = Math.floor(bytesPerSecond / QUANTA_PER_SECOND)
-    this.quantumBytes = Math.min(MAX_QUANTUM_BYTES, Math.max(MIN_QUANTUM_BYTES, fair))
+    this.limitTo(bytesPerSecond)
+  }
+
+  /** The most bytes that a transfer requests at a time. */
+  get quantumBytes(): number {
+    return this.#quantumBytes
+  }
+
+  /** Changes the rate, also for the requests that wait; undefined ends the limit. */
+  limitTo(bytesPerSecond: number | undefined): void {
+    this.#bytesPerMs = bytesPerSecond === undefined ? undefined : bytesPerSecond / 1000
+    const fair = Math.floor((bytesPerSecond ?? Number.POSITIVE_INFINITY) / QUANTA_PER_SECOND)
+    this.#quantumBytes =
+      bytesPerSecond === undefined
+        ? Number.POSITIVE_INFINITY
+        : Math.min(MAX_QUANTUM_BYTES, Math.max(MIN_QUANTUM_BYTES, fair))
+    // What was granted at the old rate is not owed at the new one.
+    this.#paidAt = Number.NEGATIVE_INFINITY
+    this.#stop()
+    this.#serve()
   }
 
   /**
@@ -84,11 +96,11 @@ export class RateLimiter {
   }
 
   #serve(): void {
-    const bytesPerMs = this.#bytesPerMs
-    if (bytesPerMs === undefined || this.#stopWaiting !== undefined) return
+    if (this.#stopWaiting !== undefined) return
     for (const turn of this.#waiting) {
+      const bytesPerMs = this.#bytesPerMs
       const early = this.#paidAt - this.#clock.now()
-      if (early > 0) {
+      if (bytesPerMs !== undefined && early > 0) {
         this.#stopWaiting = this.#clock.after(Math.ceil(early), () => {
           this.#stopWaiting = undefined
           this.#serve()
@@ -96,7 +108,7 @@ export class RateLimiter {
         return
       }
       this.#waiting.delete(turn)
-      this.#pay(turn.bytes, bytesPerMs)
+      if (bytesPerMs !== undefined) this.#pay(turn.bytes, bytesPerMs)
       turn.begin()
     }
   }

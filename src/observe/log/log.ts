@@ -22,6 +22,7 @@ export interface LogOptions {
 export interface Log {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void
+  setLevel(level: LogOptions['level']): void
   /** Ends the subscriptions and writes the lines that are still in memory. */
   close(): void
 }
@@ -68,6 +69,9 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
   return {
     info: (message, fields = {}) => logger.info(fields, redact(message)),
     warn: (message, fields = {}) => logger.warn(fields, redact(message)),
+    setLevel(level) {
+      logger.level = level
+    },
     close() {
       for (const unsubscribe of subscriptions) unsubscribe()
       if ('flushSync' in stream && typeof stream.flushSync === 'function')
@@ -205,6 +209,10 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     subscribe('file.checked', ({ file, problem }) => {
       if (problem === undefined) logger.info({ file }, 'a file of the settings can be used again')
       else logger.warn({ file, problem }, 'a file of the settings cannot be used; its last good content is')
+    }),
+    subscribe('settings.reloaded', ({ changed, needRestart }) => {
+      if (changed.length > 0) logger.info({ changed }, 'settings were reloaded')
+      if (needRestart.length > 0) logger.warn({ needRestart }, 'settings have changed that need a restart')
     }),
     subscribe('verify.failed', (event) => logger.warn(event, 'content does not match its digest')),
     subscribe('store.journalFailed', (event) =>

@@ -1,20 +1,31 @@
 import { subscribe } from '../events.ts'
 
-/** Files of the settings that have changed so that they cannot be used, from construction until `close`. */
+/**
+ * What is wrong with the settings of a running agent, from construction until `close`: files that have changed so that they
+ * cannot be used, and settings that need a restart.
+ */
 export class FileProblems {
   /** By file. The settings name the files, so there are few. */
   readonly #problems = new Map<string, string>()
-  readonly #unsubscribe = subscribe('file.checked', ({ file, problem }) => {
-    if (problem === undefined) this.#problems.delete(file)
-    else this.#problems.set(file, `${problem}; its last good content is used`)
-  })
+  #needRestart: readonly string[] = []
+  readonly #subscriptions = [
+    subscribe('file.checked', ({ file, problem }) => {
+      if (problem === undefined) this.#problems.delete(file)
+      else this.#problems.set(file, `${problem}; its last good content is used`)
+    }),
+    subscribe('settings.reloaded', ({ needRestart }) => {
+      this.#needRestart = needRestart
+    }),
+  ]
 
   close(): void {
-    this.#unsubscribe()
+    for (const unsubscribe of this.#subscriptions) unsubscribe()
   }
 
   /** Each is a sentence. */
   all(): readonly string[] {
-    return [...this.#problems.values()]
+    const names = this.#needRestart.join(', ')
+    const restart = `the settings file has other values for ${names}; restart the agent to use them`
+    return [...this.#problems.values(), ...(names === '' ? [] : [restart])]
   }
 }

@@ -26,3 +26,18 @@ function canonical(pattern: string): string {
   const registry = host.includes('*') ? host : (parseRegistryHost(host) ?? host)
   return `${registry}/${name.includes('*') ? name : nameOnRegistry(registry, name)}`
 }
+
+/** A filter whose patterns can be replaced while others use it. */
+export class ReplaceableFilter {
+  #isAllowed: (repository: Repository) => boolean
+
+  constructor(patterns: readonly string[] | undefined) {
+    this.#isAllowed = repositoryFilter(patterns)
+  }
+
+  readonly isAllowed = (repository: Repository): boolean => this.#isAllowed(repository)
+
+  replace(patterns: readonly string[] | undefined): void {
+    this.#isAllowed = repositoryFilter(patterns)
+  }
+}

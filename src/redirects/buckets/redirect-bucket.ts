@@ -1,8 +1,8 @@
 import { type BucketProxies, BucketRequests } from '../../object-store/client/bucket-requests.ts'
+import { DistributionLayout, dataKey } from '../../object-store/layout/distribution.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { RedirectBucketOptions } from './bucket-options.ts'
-import { blobKey, linkKey } from './layout.ts'
 
 /** How long one request to a bucket may take. */
 const DEADLINE_MS = 2000
@@ -20,12 +20,12 @@ export interface BucketParts {
 export class RedirectBucket {
   readonly #requests: BucketRequests
   readonly #isPublic: boolean
-  readonly #registry: string | undefined
+  readonly #layout: DistributionLayout
 
   constructor({ bucket, registry }: RedirectBucketOptions, parts: BucketParts) {
     this.#requests = new BucketRequests({ ...parts, bucket, deadlineMs: DEADLINE_MS })
     this.#isPublic = bucket.credentials === 'none'
-    this.#registry = registry
+    this.#layout = new DistributionLayout({ registry })
   }
 
   /**
@@ -33,14 +33,16 @@ export class RedirectBucket {
    * that the blob belongs to the repository that the client has named.
    */
   async has(repository: Repository, digest: Digest, options: Options): Promise<boolean> {
-    const keys = [blobKey(digest), ...(this.#isPublic ? [] : [linkKey(repository, digest, this.#registry)])]
-    const found = await Promise.all(keys.map((key) => this.#exists(key, options)))
+    const keys = this.#layout.contentKeys({ kind: 'blob', digest, repository })
+    if (keys?.link === undefined) return false
+    const wanted = this.#isPublic ? [keys.data] : [keys.data, keys.link]
+    const found = await Promise.all(wanted.map((key) => this.#exists(key, options)))
     return found.every(Boolean)
   }
 
   /** The URL of a blob for requests with that method, which a signature includes. */
   async url(digest: Digest, method: 'GET' | 'HEAD', { signal }: Options): Promise<string> {
-    const url = this.#requests.urlOf(blobKey(digest))
+    const url = this.#requests.urlOf(dataKey(digest))
     const presigned = { method, expiresInSeconds: SIGNED_SECONDS, signal }
     return (await this.#requests.signer.presign(url, presigned)).href
   }

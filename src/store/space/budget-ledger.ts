@@ -10,7 +10,7 @@ const FRESH_MS = 1000
 /** Counts what uses the disk: stored blobs, partials, quarantine and reservations. It decides nothing. */
 export class BudgetLedger {
   readonly #store: BudgetedStore
-  readonly #limit: DiskLimit | undefined
+  #limit: DiskLimit | undefined
   readonly #minFree: DiskLimit | undefined
   readonly #reservations = new Map<Digest, BudgetReservation>()
   #reservedBytes = 0
@@ -23,6 +23,10 @@ export class BudgetLedger {
     this.#store = store
     this.#limit = limit
     this.#minFree = minFree
+  }
+
+  limitTo(limit: DiskLimit | undefined): void {
+    this.#limit = limit
   }
 
   /**
@@ -39,9 +43,10 @@ export class BudgetLedger {
 
   /** Infinite without a limit, and while the size of the filesystem is not known. */
   get highMark(): number {
+    const limit = this.#limit
     const { totalBytes } = this.#measured
-    const isKnown = this.#limit !== undefined && ('bytes' in this.#limit || totalBytes > 0)
-    return isKnown ? bytesOfLimit(this.#limit, totalBytes) : Number.POSITIVE_INFINITY
+    const isKnown = limit !== undefined && ('bytes' in limit || totalBytes > 0)
+    return isKnown ? bytesOfLimit(limit, totalBytes) : Number.POSITIVE_INFINITY
   }
 
   get isFresh(): boolean {

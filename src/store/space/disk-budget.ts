@@ -41,10 +41,11 @@ interface CollectionRequest {
  */
 export class DiskBudget {
   readonly #store: BudgetedStore
-  readonly #hasLimit: boolean
+  readonly #everyMs: number
+  #hasLimit = false
   readonly #keepsFree: boolean
   readonly #ledger: BudgetLedger
-  readonly #timer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
   readonly #requests: RoomRequest[] = []
   readonly #collections: CollectionRequest[] = []
   /** The high mark was crossed, and the low mark is not reached yet. */
@@ -59,10 +60,25 @@ export class DiskBudget {
 
   constructor({ store, limit, minFree, everyMs = CHECK_MS }: DiskBudgetOptions) {
     this.#store = store
+    this.#everyMs = everyMs
     this.#keepsFree = minFree !== undefined
-    this.#hasLimit = limit !== undefined || minFree !== undefined
     this.#ledger = new BudgetLedger(store, limit, minFree)
-    if (this.#hasLimit) this.#timer = setInterval(() => this.#wake(), everyMs).unref()
+    this.#setLimit(limit)
+  }
+
+  /** Changes the limit, and starts an eviction if the store is above the new one. */
+  limitTo(limit: DiskLimit | undefined): void {
+    this.#setLimit(limit)
+    if (this.#hasLimit) this.#wake()
+  }
+
+  #setLimit(limit: DiskLimit | undefined): void {
+    this.#ledger.limitTo(limit)
+    this.#hasLimit = limit !== undefined || this.#keepsFree
+    clearInterval(this.#timer)
+    if (this.#hasLimit && !this.#isStopped) {
+      this.#timer = setInterval(() => this.#wake(), this.#everyMs).unref()
+    }
   }
 
   /** How much the store may have now; undefined without a limit, and while the size of the filesystem is not known. */

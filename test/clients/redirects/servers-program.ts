@@ -4,8 +4,8 @@ import { type IncomingMessage, request } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { dataKey } from '../../../src/object-store/layout/distribution.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
-import { blobKey } from '../../../src/redirects/buckets/layout.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { Daemon, freePort } from '../../../testkit/daemon.ts'
 import { serveTasks } from '../../../testkit/lab/remote-process.ts'
@@ -110,7 +110,7 @@ function tlsFront(tls: Tls, upstream: string): Server {
 /** A server of files as a public bucket. */
 function bucket(tls: Tls, name: SeenRequest['server']): Server {
   const objects = new Map(
-    IMAGES.app.blobs.map(({ digest, bytes }) => [`/${blobKey(digest as Digest)}`, bytes]),
+    IMAGES.app.blobs.map(({ digest, bytes }) => [`/${dataKey(digest as Digest)}`, bytes]),
   )
   return createServer(tls, (incoming, outgoing) => {
     note(name, incoming)

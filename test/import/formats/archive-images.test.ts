@@ -146,7 +146,10 @@ test('archives that are damaged, compressed or hostile are refused with one sent
     [Buffer.alloc(700, 'x'), /malformed number/],
     [Buffer.alloc(100, 'x'), /cut short/],
     [gzipSync(gzipSync(end)), /cut short/],
-    [Buffer.from('28b52ffd00', 'hex'), /compressed with zstd, or twice\. Decompress it first/],
+    [
+      Buffer.from('28b52ffd00', 'hex'),
+      /is compressed with zstd, which needs Node 22\.15|cannot be decompressed/,
+    ],
     [end, /no archive of docker save/],
   ] as const) {
     await writeFile(rest, bytes)

@@ -158,3 +158,25 @@ test('a quantum is at most 256 KiB, and smaller at a low rate', () => {
   assert.equal(new RateLimiter(1_000_000).quantumBytes, 62_500)
   assert.equal(new RateLimiter(100).quantumBytes, 1024)
 })
+
+test('a new rate counts at once, also for what waits, and no rate lets everything through', async () => {
+  const clock = new ManualClock()
+  const limiter = new RateLimiter(1000, clock)
+  limiter.take(10_000, { signal })
+  let granted = 0
+  const waiting = [1, 2, 3].map(() => limiter.take(1000, { signal })?.then(() => (granted += 1)))
+  await clock.pass(10)
+  assert.equal(granted, 0)
+  limiter.limitTo(1_000_000)
+  await Promise.all(waiting.slice(0, 1))
+  assert.equal(limiter.quantumBytes, 62_500)
+  await clock.pass(10)
+  assert.equal(granted, 3)
+  limiter.limitTo(1000)
+  limiter.take(10_000, { signal })
+  const last = limiter.take(1000, { signal })
+  limiter.limitTo(undefined)
+  await last
+  assert.equal(limiter.take(1e9, { signal }), undefined)
+  assert.equal(clock.waiting, 0)
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { repositoryFilter } from '../../../src/oci/names/repository-filter.ts'
+import { ReplaceableFilter, repositoryFilter } from '../../../src/oci/names/repository-filter.ts'
 
 const at = (key: string) => {
   const slash = key.indexOf('/')
@@ -33,4 +33,17 @@ test('one star matches within one part of a path, two match any text', () => {
 test('without a list everything is allowed, with an empty list nothing', () => {
   assert.ok(repositoryFilter(undefined)(at('ghcr.io/a')))
   assert.ok(!repositoryFilter([])(at('ghcr.io/a')))
+})
+
+test('the patterns of a filter can be replaced while others use it', () => {
+  const filter = new ReplaceableFilter(['ghcr.io/**'])
+  const { isAllowed } = filter
+  const repository = { registry: 'docker.io', name: 'library/alpine' }
+  assert.equal(isAllowed(repository), false)
+  filter.replace(['docker.io/library/*'])
+  assert.equal(isAllowed(repository), true)
+  filter.replace([])
+  assert.equal(isAllowed(repository), false)
+  filter.replace(undefined)
+  assert.equal(isAllowed(repository), true)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { dataKey } from '../../../src/object-store/layout/distribution.ts'
 import type { BucketOptions } from '../../../src/object-store/options/options.ts'
-import { blobKey, linkKey } from '../../../src/redirects/buckets/layout.ts'
 import { RedirectBucket } from '../../../src/redirects/buckets/redirect-bucket.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
@@ -42,20 +42,19 @@ async function open(
 
 test('a private bucket has a blob for the repositories that have a link to it', async (t) => {
   const { fake, bucket } = await open(t)
-  fake.objects.put(`cache/${blobKey(DIGEST)}`, BLOB)
+  fake.objects.put(`cache/${dataKey(DIGEST)}`, BLOB)
   assert.equal(await bucket.has(APP, DIGEST, NEVER), false)
   const link = `cache/docker/registry/v2/repositories/localhost__5000/team/app/_layers/sha256/${DIGEST.slice(7)}/link`
-  assert.equal(`cache/${linkKey(APP, DIGEST, undefined)}`, link)
   fake.objects.put(link, Buffer.from(DIGEST))
   assert.equal(await bucket.has(APP, DIGEST, NEVER), true)
   assert.equal(await bucket.has(OTHER, DIGEST, NEVER), false)
-  fake.objects.delete(`cache/${blobKey(DIGEST)}`)
+  fake.objects.delete(`cache/${dataKey(DIGEST)}`)
   assert.equal(await bucket.has(APP, DIGEST, NEVER), false)
 })
 
 test('a bucket of one registry has no registry in the names of its repositories', async (t) => {
   const { fake, bucket } = await open(t, {}, 'localhost:5000')
-  fake.objects.put(`cache/${blobKey(DIGEST)}`, BLOB)
+  fake.objects.put(`cache/${dataKey(DIGEST)}`, BLOB)
   fake.objects.put(
     `cache/docker/registry/v2/repositories/team/app/_layers/sha256/${DIGEST.slice(7)}/link`,
     BLOB,
@@ -65,7 +64,7 @@ test('a bucket of one registry has no registry in the names of its repositories'
 
 test('the URL of a private bucket is signed for one method and a short time, and leads to the blob', async (t) => {
   const { fake, bucket } = await open(t)
-  fake.objects.put(`cache/${blobKey(DIGEST)}`, BLOB)
+  fake.objects.put(`cache/${dataKey(DIGEST)}`, BLOB)
   const url = new URL(await bucket.url(DIGEST, 'GET', NEVER))
   assert.equal(url.searchParams.get('X-Amz-Expires'), '1200')
   assert.match(url.searchParams.get('X-Amz-Signature') ?? '', /^[0-9a-f]{64}$/)
@@ -88,9 +87,9 @@ test('a public bucket is any server of files with the same paths, and its URLs a
   fake.faultOf = () => ({ kind: 'error', status: 403, code: 'AccessDenied' })
   assert.equal(await bucket.has(APP, DIGEST, NEVER), false)
   fake.faultOf = () => undefined
-  fake.objects.put(`mirror/${blobKey(DIGEST)}`, BLOB)
+  fake.objects.put(`mirror/${dataKey(DIGEST)}`, BLOB)
   assert.equal(await bucket.has(APP, DIGEST, NEVER), true)
-  assert.equal(await bucket.url(DIGEST, 'GET', NEVER), `${endpoint}${blobKey(DIGEST)}`)
+  assert.equal(await bucket.url(DIGEST, 'GET', NEVER), `${endpoint}${dataKey(DIGEST)}`)
   assert.ok(
     fake.requests.every(({ method, headers }) => method === 'HEAD' && headers.authorization === undefined),
   )

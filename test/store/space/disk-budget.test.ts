@@ -336,3 +336,16 @@ it('the limit can be a share of the filesystem', async (t) => {
   const { limitBytes } = store.room()
   assert.ok(limitBytes !== undefined && limitBytes > 1e6)
 })
+
+it('a smaller limit starts an eviction, and a limit can begin and end', async () => {
+  const store = new SimulatedStore(Array.from({ length: 50 }, () => 10))
+  const budget = budgetOn(store, undefined)
+  await budget.reserve(name('a'), 50)
+  budget.limitTo({ bytes: 400 })
+  assert.equal(budget.limitBytes, 400)
+  await budget.reserve(name('b'), 1)
+  assert.ok(store.storedBytes() + 51 <= 400, `${store.storedBytes()}`)
+  budget.limitTo(undefined)
+  assert.equal((await budget.reserve(name('c'), 1e15))?.bytes, 1e15)
+  await budget.stop()
+})

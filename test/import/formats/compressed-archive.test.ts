@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import * as zlib from 'node:zlib'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { decompress, isGzipped } from '../../../src/import/formats/gzipped-archive.ts'
+import { compressionOf, decompress } from '../../../src/import/formats/compressed-archive.ts'
 import { formatHeader } from '../../../src/lib/tar/header.ts'
 import { buildIndex } from '../../../testkit/registries/image.ts'
 import { layoutFiles, partsOf, writeArchive } from '../../../testkit/registries/image-folders.ts'
@@ -31,7 +32,7 @@ async function startFolder(t: TestContext): Promise<Lab> {
     folder,
     async decompress(bytes, given = signal) {
       await writeFile(path, bytes)
-      return decompress(path, { folder, signal: given })
+      return decompress(path, 'gzip', { folder, signal: given })
     },
   }
 }
@@ -51,14 +52,34 @@ test('a gzipped archive of a layout is imported like one that is not, and no cop
   for (const { digest } of partsOf(index)) assert.ok(await lab.isStored(digest))
 })
 
+test('an archive of zstd is imported where Node can read it, and refused with a sentence elsewhere', async (t) => {
+  const lab = await startLab(t)
+  const plain = join(lab.folder, 'plain.tar')
+  await writeArchive(plain, layoutFiles({ 'acme/app:v1': index }))
+  const rest = join(lab.folder, 'images.tar.zst')
+  const compress: unknown = Reflect.get(zlib, 'zstdCompressSync')
+  if (typeof compress === 'function') {
+    await writeFile(rest, (compress as (bytes: Buffer) => Buffer)(await readFile(plain)))
+    const { done } = await lab.run({ transport: 'oci-archive', rest })
+    assert.deepEqual([done.failed, done.images], [0, 1])
+    for (const { digest } of partsOf(index)) assert.ok(await lab.isStored(digest))
+    return
+  }
+  await writeFile(rest, Buffer.from('28b52ffd00000000', 'hex'))
+  await assert.rejects(lab.run({ transport: 'oci-archive', rest }), {
+    code: 'unsupported',
+    message: /images\.tar\.zst is compressed with zstd, which needs Node 22\.15 or newer/,
+  })
+})
+
 test('the copy is the archive, and is removed', async (t) => {
   const { folder, path, ...lab } = await startFolder(t)
   const plain = join(folder, '..', 'plain.tar')
   await writeArchive(plain, layoutFiles({ v1: index }))
   const bytes = await readFile(plain)
   const copy = await lab.decompress(gzipSync(bytes))
-  assert.equal(await isGzipped(path), true)
-  assert.equal(await isGzipped(copy.path), false)
+  assert.equal(await compressionOf(path), 'gzip')
+  assert.equal(await compressionOf(copy.path), undefined)
   assert.ok(bytes.equals(await readFile(copy.path)))
   await copy.remove()
   assert.deepEqual(await readdir(folder), [])
@@ -103,7 +124,7 @@ test('an import that is stopped leaves no copy, and a folder that cannot be writ
   await assert.rejects(lab.decompress(bytes, stopped), { message: 'enough' })
   assert.deepEqual(await readdir(folder), [])
   await assert.rejects(
-    decompress(path, { folder: join(folder, 'none'), signal }),
+    decompress(path, 'gzip', { folder: join(folder, 'none'), signal }),
     /Set TMPDIR to another folder/,
   )
 })

@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdtemp, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
+import * as zlib from 'node:zlib'
 import { paddingOf, TarError } from '../../lib/tar/header.ts'
 import { inputFromChunks } from '../../lib/tar/inputs.ts'
 import { type ByteInput, TarReader } from '../../lib/tar/tar-reader.ts'
@@ -15,7 +16,13 @@ export interface DecompressedArchive {
   remove(): Promise<void>
 }
 
-const GZIP = Buffer.from([0x1f, 0x8b])
+type Compression = 'gzip' | 'zstd'
+
+/** The first bytes of compressed data (RFC 1952, RFC 8878). */
+const MAGIC: Readonly<Record<Compression, Buffer>> = {
+  gzip: Buffer.from([0x1f, 0x8b]),
+  zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]),
+}
 const PIECE_BYTES = 1024 * 1024
 /** Larger chunks of decompressed bytes are not faster. */
 const CHUNK_BYTES = 256 * 1024
@@ -23,12 +30,16 @@ const CHUNK_BYTES = 256 * 1024
 const MAX_ENTRIES = 200_000
 /** What an archive may have besides the content of its files: extended headers, and what fills its last record. */
 const MAX_REST_BYTES = 1024 * 1024
-/** What one byte of deflated data can stand for, at most (RFC 1951). */
-const MAX_EXPANSION = 1032
+/** What one byte can stand for, at most: of deflated data (RFC 1951), and of a zstd block, which has 128 KiB in four bytes. */
+const MAX_EXPANSION: Readonly<Record<Compression, number>> = { gzip: 1032, zstd: 32_768 }
 
-export async function isGzipped(path: string): Promise<boolean> {
+/** Undefined: the file is not compressed, or there is none. */
+export async function compressionOf(path: string): Promise<Compression | undefined> {
   const file = await fileAt(path)
-  return file !== undefined && GZIP.equals(await readPrefix(file, GZIP.length))
+  if (file === undefined) return undefined
+  const start = await readPrefix(file, MAGIC.zstd.length)
+  if (MAGIC.zstd.equals(start)) return 'zstd'
+  return MAGIC.gzip.equals(start.subarray(0, MAGIC.gzip.length)) ? 'gzip' : undefined
 }
 
 /**
@@ -38,8 +49,10 @@ export async function isGzipped(path: string): Promise<boolean> {
  */
 export async function decompress(
   path: string,
+  compression: Compression,
   { folder, signal }: { readonly folder: string; readonly signal: AbortSignal },
 ): Promise<DecompressedArchive> {
+  const decompressor = createDecompressor(path, compression)
   const own = await mkdtemp(join(folder, 'leat-')).catch((cause: unknown) => {
     throw new Failure('disk', `Nothing can be written to ${folder}. Set TMPDIR to another folder.`, { cause })
   })
@@ -47,7 +60,9 @@ export async function decompress(
   try {
     const copy = join(own, 'archive.tar')
     const { bavail, bsize } = await statfs(own)
-    await write(path, copy, bavail * bsize, signal)
+    const compressedBytes = (await fileAt(path))?.size ?? 0
+    const mostBytes = Math.min(bavail * bsize, compressedBytes * MAX_EXPANSION[compression])
+    await write(path, copy, { decompressor, mostBytes, signal })
     return { path: copy, remove }
   } catch (cause) {
     await remove()
@@ -58,18 +73,37 @@ export async function decompress(
   }
 }
 
-async function write(path: string, copy: string, roomBytes: number, signal: AbortSignal): Promise<void> {
-  const compressedBytes = (await fileAt(path))?.size ?? 0
-  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
-  const reading = pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), gunzip, { signal })
+/** The types of Node 20 do not have zstd. */
+function createDecompressor(path: string, compression: Compression): Duplex {
+  if (compression === 'gzip') return zlib.createGunzip({ chunkSize: CHUNK_BYTES })
+  const create: unknown = Reflect.get(zlib, 'createZstdDecompress')
+  if (typeof create !== 'function') {
+    throw new Failure(
+      'unsupported',
+      `${path} is compressed with zstd, which needs Node 22.15 or newer, and this is ${process.version}. Decompress it with \`zstd -d\` first.`,
+    )
+  }
+  return (create as (options: { chunkSize: number }) => Duplex)({ chunkSize: CHUNK_BYTES })
+}
+
+async function write(
+  path: string,
+  copy: string,
+  {
+    decompressor,
+    mostBytes,
+    signal,
+  }: { readonly decompressor: Duplex; readonly mostBytes: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const reading = pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), decompressor, { signal })
   // A failure reaches whoever reads what is decompressed.
   reading.catch(() => {})
   const file = await open(copy, 'wx', 0o600)
   try {
-    await copyArchive(inputFromChunks(gunzip), file, Math.min(roomBytes, compressedBytes * MAX_EXPANSION))
+    await copyArchive(inputFromChunks(decompressor), file, mostBytes)
     await reading
   } finally {
-    gunzip.destroy()
+    decompressor.destroy()
     await file.close()
   }
 }

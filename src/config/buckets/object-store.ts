@@ -1,44 +1,18 @@
-import type { ObjectStoreOptions } from '../object-store/options/store-options.ts'
-import { parseRegistryHost } from '../oci/names/registry-host.ts'
-import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
-import {
-  type Format,
-  type GivenValue,
-  listOf,
-  oneOf,
-  path,
-  record,
-  refuse,
-  text,
-  yesOrNo,
-} from './values/format.ts'
-import { repositoryPattern } from './values/repository-pattern.ts'
-import { parseSize, SIZE_SCHEMA } from './values/size.ts'
+import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
+import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
+import { repositoryPattern } from '../values/repository-pattern.ts'
+import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
+import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
 
 /** A bucket that is asked before upstream. */
 export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
 
-const BUCKET_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$/
 const LEAST_RATE = 64 * 1024
 const MOST_RANGES = 4
 const MOST_UPLOADS = 8
 
 const duration = text(parseDuration, 'a duration such as 30d', DURATION_SCHEMA)
-
-function parseUrl(given: string): { readonly bucket: string; readonly prefix: string } | undefined {
-  const match = BUCKET_URL.exec(given)
-  const [, bucket, path = ''] = match ?? []
-  const prefix = path.replace(/\/+$/, '')
-  const isPlain =
-    prefix === '' || prefix.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
-  return bucket !== undefined && isPlain ? { bucket, prefix } : undefined
-}
-
-function parseEndpoint(given: string): string | undefined {
-  const url = URL.canParse(given) ? new URL(given) : undefined
-  const isPlain = url !== undefined && url.username === '' && url.password === '' && url.search === ''
-  return isPlain && /^https?:$/.test(url.protocol) && url.hash === '' ? url.href : undefined
-}
 
 function countTo(most: number): Format<number> {
   return text(
@@ -51,22 +25,11 @@ function countTo(most: number): Format<number> {
 
 const entry = record(
   {
-    url: text(parseUrl, 's3://bucket or s3://bucket/prefix'),
-    endpoint: text(parseEndpoint, 'a URL such as https://s3.example:9000, without credentials'),
-    region: text(
-      (given) => (/^[a-z0-9-]{1,40}$/.test(given) ? given : undefined),
-      'a region such as eu-central-1',
-    ),
-    pathStyle: yesOrNo,
-    credentials: oneOf('auto', 'env', 'file', 'web-identity', 'instance', 'none'),
-    credentialsFile: path,
-    profile: text((given) => given, 'the name of a profile'),
-    caFile: path,
-    acceptInvalidCerts: yesOrNo,
+    url: text(parseBucketUrl, 's3://bucket or s3://bucket/prefix'),
+    ...BUCKET_FIELDS,
     sse: oneOf('AES256', 'aws:kms'),
     sseKeyId: text((given) => given, 'the name of a key'),
     layout: oneOf('distribution', 'oci-registry'),
-    registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000'),
     fill: oneOf('all', 'pinned', 'none'),
     fillNames: listOf(repositoryPattern),
     fillAfterPulls: countTo(99),

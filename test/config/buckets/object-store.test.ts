@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { loadSettings } from '../../src/config/load.ts'
-import { given, problem } from './settings-file.ts'
+import { loadSettings } from '../../../src/config/load.ts'
+import { given, problem } from '../settings-file.ts'
 
 async function storeIn(yaml: string) {
   return (await loadSettings(await given(yaml))).objectStore
