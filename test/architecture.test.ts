@@ -208,6 +208,8 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'membership',
     'wire/protocol',
     'wire/connection',
+    'wire/content',
+    'wire/control',
     'wire',
     'tracker/tree',
     'tracker/stragglers',

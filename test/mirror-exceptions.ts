@@ -204,13 +204,18 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'peers/transfer/download.test.ts': ['peers/transfer/serve.ts'],
   'peers/transfer/peer-transfer.test.ts': ['peers/transfer/tracker-client.ts'],
-  'peers/wire/connection/frame-receiver.test.ts': [
-    'peers/wire/connection/content-frames.ts',
-    'peers/wire/connection/content-receive.ts',
-    'peers/wire/connection/exchange-end.ts',
-    'peers/wire/connection/message-queue.ts',
+  'peers/wire/content/content-client.test.ts': ['peers/wire/content/response.ts'],
+  'peers/wire/content/upload.test.ts': [
+    'peers/wire/content/content-upload.ts',
+    'peers/wire/content/limited-sink.ts',
   ],
-  'peers/wire/peer-client.test.ts': ['peers/wire/connection-pool.ts'],
+  'peers/wire/control/control-session.test.ts': ['peers/wire/control/control-server.ts'],
+  'peers/wire/control/exchange.test.ts': ['peers/wire/control/message-queue.ts'],
+  'peers/wire/peer-client.test.ts': [
+    'peers/wire/connection/connector.ts',
+    'peers/wire/connection/resources.ts',
+    'peers/wire/control/control-client.ts',
+  ],
   'registry-api/endpoints/push/manifests.test.ts': ['registry-api/endpoints/push/whole-body.ts'],
   'registry-api/endpoints/push/uploads.test.ts': [
     'registry-api/push.ts',

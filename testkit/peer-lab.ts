@@ -4,15 +4,26 @@ import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
 import { RateLimiter } from '../src/lib/async/rate-limiter.ts'
+import { digestOf } from '../src/oci/digest.ts'
 import { memberIdOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
 import { type Member, PEER_PROTOCOL } from '../src/peers/identity/member.ts'
-import type { ConnectionResources, KnownMember } from '../src/peers/wire/connection/connection.ts'
+import type { ConnectionResources, KnownMember } from '../src/peers/wire/connection/resources.ts'
 import { SendBuffers } from '../src/peers/wire/connection/send-buffers.ts'
-import type { PeerExchange } from '../src/peers/wire/exchange.ts'
-import { PeerClient, type PeerClientLimits, type StartedExchange } from '../src/peers/wire/peer-client.ts'
+import type { ContentUpload } from '../src/peers/wire/content/content-upload.ts'
+import type { StartedExchange } from '../src/peers/wire/control/control-client.ts'
+import type { PeerExchange } from '../src/peers/wire/control/exchange.ts'
+import { PeerClient, type PeerClientLimits } from '../src/peers/wire/peer-client.ts'
 import { PeerServer, type PeerServerLimits } from '../src/peers/wire/peer-server.ts'
 import type { Failure, FailureCode } from '../src/ports/failure.ts'
+import type { VouchedIntake, Want } from '../src/ports/source.ts'
 import { type Authority, makeAuthority } from './certificates.ts'
+
+/** What `PeerLab.download` asks for. */
+export const WANT: Want = {
+  digest: digestOf(Buffer.from('any')),
+  kind: 'blob',
+  repository: { registry: 'up.test', name: 'team/app' },
+}
 
 /** The default deadline of a test. It is longer than anything takes on a busy machine. */
 const DEADLINE_MS = 60_000
@@ -36,7 +47,8 @@ export function connectionResources(given: Partial<ConnectionResources> = {}): C
 }
 
 export interface PeerLabOptions {
-  readonly onExchange: (request: unknown, exchange: PeerExchange) => Promise<void>
+  readonly onExchange?: (request: unknown, exchange: PeerExchange) => Promise<void>
+  readonly onContent?: (upload: ContentUpload) => Promise<void>
   readonly serverLimits?: Partial<PeerServerLimits>
   readonly clientLimits?: Partial<PeerClientLimits>
   readonly serverResources?: Partial<ConnectionResources>
@@ -56,6 +68,8 @@ export interface PeerLab {
   /** The member that the server is. */
   readonly member: Member
   request(message?: object): Promise<StartedExchange>
+  /** Downloads what the intake lacks of `WANT`. */
+  download(intake: VouchedIntake, options?: { signal?: AbortSignal; ms?: number }): Promise<void>
   /** Opens a TLS connection on which the test sends any bytes it likes. */
   connect(credentials?: Partial<PeerCredentials>, options?: object): TLSSocket
 }
@@ -70,15 +84,16 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     listen: { host: '127.0.0.1', port: 0 },
     credentials: serverCredentials,
     resources: connectionResources(options.serverResources),
-    memberOf: (fingerprint) => (fingerprint === clientCredentials.fingerprint ? asker : undefined),
-    onExchange: options.onExchange,
+    memberOf: ({ fingerprint }) => (fingerprint === clientCredentials.fingerprint ? asker : undefined),
+    onExchange: options.onExchange ?? (async () => {}),
+    onContent: options.onContent ?? (async (upload) => upload.destroy()),
     limits: { handshakeMs: DEADLINE_MS, firstRequestMs: DEADLINE_MS, ...options.serverLimits },
   })
   const { host, port } = await server.start()
   const client = new PeerClient({
     credentials: clientCredentials,
     resources: connectionResources(options.clientResources),
-    limits: { connectMs: DEADLINE_MS, ...options.clientLimits },
+    limits: { connectMs: DEADLINE_MS, silenceMs: DEADLINE_MS, ...options.clientLimits },
   })
   const sockets: TLSSocket[] = []
   t.after(async () => {
@@ -97,6 +112,8 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     member,
     request: (message = { ask: 'anything' }) =>
       client.request(member, message, { signal: neverAborted(), ms: DEADLINE_MS }),
+    download: (intake, { signal = neverAborted(), ms = DEADLINE_MS } = {}) =>
+      client.download(member, WANT, intake, { signal, ms }),
     connect(credentials = clientCredentials, more = {}) {
       const { key, cert, ca } = credentials
       const socket = connect({
@@ -104,6 +121,7 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
         host,
         servername: '',
         checkServerIdentity: () => undefined,
+        ALPNProtocols: ['http/1.1'],
         ...(key === undefined ? {} : { key }),
         ...(cert === undefined ? {} : { cert }),
         ca: [...(ca ?? [authority.ca])],

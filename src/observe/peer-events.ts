@@ -11,6 +11,8 @@ export interface PeerEvents {
     readonly address: string
     readonly zone: string | undefined
     readonly version: string
+    /** The agent speaks the protocol of this node. Others get no requests, and are not answered. */
+    readonly understood: boolean
   }
   'peer.left': {
     readonly id: string

@@ -15,7 +15,7 @@ import { SwarmServer } from './server/swarm-server.ts'
 import { Tracker } from './tracker/tracker.ts'
 import { PeerStats } from './transfer/peer-stats.ts'
 import type { PeerTransfer } from './transfer/peer-transfer.ts'
-import type { ConnectionResources } from './wire/connection/connection.ts'
+import type { ConnectionResources } from './wire/connection/resources.ts'
 import { PeerClient, type PeerClientLimits } from './wire/peer-client.ts'
 
 /** The membership of this node itself. Other members see this node from `start` to `stop`. */

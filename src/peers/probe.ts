@@ -15,12 +15,15 @@ export interface SwarmProbe {
   probe(address: HostPort, options: { signal: AbortSignal }): Promise<void>
 }
 
+const OTHER_VERSION = 'an agent with the same secret answers there, in another version of the peer protocol'
+
 /** Throws a `Failure` if the secret file is not usable. The message contains nothing of the secret. */
 export async function openSwarmProbe(secretFile: string): Promise<SwarmProbe> {
   const { secrets, warning } = await readSecretFile(secretFile)
   const options = {
     ...tlsOptions(issueCredentials(secrets)),
     servername: '',
+    ALPNProtocols: ['h2'],
     checkServerIdentity: () => undefined,
   }
   return {
@@ -29,7 +32,9 @@ export async function openSwarmProbe(secretFile: string): Promise<SwarmProbe> {
       const socket = connect({ ...options, host, port })
       try {
         await once(socket, 'secureConnect', { signal })
+        if (socket.alpnProtocol === false) throw new Failure('unsupported', OTHER_VERSION)
       } catch (cause) {
+        if (cause instanceof Failure) throw cause
         throw new Failure('unavailable', failureText(cause, signal), { cause })
       } finally {
         socket.destroy()

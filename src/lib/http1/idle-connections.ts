@@ -27,6 +27,10 @@ export class IdleConnections<Connection extends ReusableConnection> {
     this.#idleMs = idleMs
   }
 
+  get size(): number {
+    return this.#count
+  }
+
   /** Removes and returns the connection of this key that was used last. */
   take(key: string): Connection | undefined {
     const entry = this.#byKey.get(key)?.at(-1)

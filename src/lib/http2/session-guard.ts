@@ -2,6 +2,8 @@ import type { Socket } from 'node:net'
 
 export interface SessionGuardLimits {
   readonly maxStreams: number
+  /** How many bytes of bodies may have come that `onBodyBytes` has not been told of yet; default 0. */
+  readonly unreadBytes?: () => number
 }
 
 /** Of what a client has sent too much. */
@@ -89,7 +91,8 @@ export class SessionGuard {
     this.#checkedAt = now
     this.#bytesRead = bytesRead
     this.#bytesWritten = bytesWritten
-    return this.#creditBytes >= 0 || this.#close('frames')
+    const { unreadBytes = () => 0 } = this.#limits
+    return this.#creditBytes + unreadBytes() >= 0 || this.#close('frames')
   }
 
   #close(fault: SessionFault): false {

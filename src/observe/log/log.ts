@@ -82,7 +82,10 @@ export function startLog({ level, format = 'json', hasColor = false, stream: giv
 
 function logPeers(logger: Logger): readonly (() => void)[] {
   return [
-    subscribe('peer.joined', (event) => logger.info(event, 'peer joined')),
+    subscribe('peer.joined', ({ understood, ...event }) => {
+      if (understood) logger.info(event, 'peer joined')
+      else logger.warn(event, 'peer joined whose version uses another peer protocol: it is not asked')
+    }),
     subscribe('peer.left', (event) => logger.info(event, 'peer left')),
     subscribe('peer.served', ({ error, repository, ...rest }) =>
       logger.debug(

@@ -19,7 +19,7 @@ export interface Member {
   readonly protocol: number
 }
 
-export const PEER_PROTOCOL = 2
+export const PEER_PROTOCOL = 3
 
 export function parseMemberId(text: unknown): MemberId | undefined {
   return typeof text === 'string' && /^[0-9a-f]{32}$/.test(text) ? (text as MemberId) : undefined

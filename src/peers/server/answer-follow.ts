@@ -3,7 +3,7 @@ import type { PeerTransfers } from '../client/peer-transfers.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { TrackerSession } from '../tracker/session.ts'
 import type { Tracker } from '../tracker/tracker.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import { type PeerRequest, Progress, parseMessage } from '../wire/protocol/messages.ts'
 
 /** A participant sends something every second, so a longer silence means that it has failed. */

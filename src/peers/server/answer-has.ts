@@ -1,5 +1,5 @@
 import type { LocalContent } from '../../ports/local-content.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import type { PeerRequest } from '../wire/protocol/messages.ts'
 
 /** Says how much of a digest this node has. Asks upstream first whether the digest is in the repository, unless that is known. */

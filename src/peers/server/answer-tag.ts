@@ -1,6 +1,6 @@
 import { Failure } from '../../ports/failure.ts'
 import type { TagRequests } from '../client/tag-requests.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import type { PeerRequest } from '../wire/protocol/messages.ts'
 import type { LocalNode } from './local-node.ts'
 

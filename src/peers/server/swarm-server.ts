@@ -8,8 +8,9 @@ import { answerWarming } from '../sharing/answer-warming.ts'
 import type { Tracker } from '../tracker/tracker.ts'
 import type { PeerStats } from '../transfer/peer-stats.ts'
 import { serveContent } from '../transfer/serve.ts'
-import type { ConnectionResources } from '../wire/connection/connection.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { ConnectionResources } from '../wire/connection/resources.ts'
+import type { ContentUpload } from '../wire/content/content-upload.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import { PeerServer } from '../wire/peer-server.ts'
 import { PeerRequest, parseMessage, refusedMessage } from '../wire/protocol/messages.ts'
 import { answerFollow } from './answer-follow.ts'
@@ -47,9 +48,12 @@ export class SwarmServer {
       listen,
       credentials,
       resources,
-      memberOf: (fingerprint) =>
-        this.#services?.membership.others().find((member) => member.fingerprint === fingerprint),
+      memberOf: ({ id, fingerprint }) => {
+        const member = id === undefined ? undefined : this.#services?.membership.get(id)
+        return member?.fingerprint === fingerprint ? member : undefined
+      },
       onExchange: (message, exchange) => this.#answer(message, exchange),
+      onContent: (upload) => this.#serve(upload),
     })
   }
 
@@ -70,19 +74,26 @@ export class SwarmServer {
   async #answer(message: unknown, exchange: PeerExchange): Promise<void> {
     try {
       const request = parseMessage(PeerRequest, message, exchange.peerName)
-      if (this.#services === undefined) throw new Failure('busy', 'this node is still starting')
-      await this.#dispatch(request, exchange, this.#services)
+      await this.#dispatch(request, exchange, this.#started())
     } catch (error) {
       exchange.send(refusedMessage(error))
     }
   }
 
+  async #serve(upload: ContentUpload): Promise<void> {
+    const { node, stats } = this.#started()
+    await serveContent(upload, { localContent: node.localContent, peerStats: stats })
+  }
+
+  #started(): SwarmServices {
+    if (this.#services === undefined) throw new Failure('busy', 'this node is still starting')
+    return this.#services
+  }
+
   async #dispatch(request: PeerRequest, exchange: PeerExchange, services: SwarmServices): Promise<void> {
-    const { node, membership, tracker, transfers, tags, stats } = services
+    const { node, membership, tracker, transfers, tags } = services
     const { localContent } = node
     switch (request.ask) {
-      case 'take':
-        return await serveContent(request, exchange, { localContent, peerStats: stats })
       case 'follow':
         assertAllowed(request.repository, node)
         return await answerFollow(request, exchange, {

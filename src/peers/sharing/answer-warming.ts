@@ -1,5 +1,5 @@
 import { Failure } from '../../ports/failure.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import { type PeerRequest, parseMessage, WarmRequestMessage } from '../wire/protocol/messages.ts'
 import { MAX_SILENCE_MS, sendKeepAlives, type WarmImages } from './warm-exchange.ts'
 

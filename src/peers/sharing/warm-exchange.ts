@@ -1,5 +1,5 @@
 import type { WarmLine } from '../../schemas/warm-report.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 
 /** The images to warm, each named with its registry, and how to warm them. */
 export interface WarmRequest {

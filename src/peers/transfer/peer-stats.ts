@@ -1,7 +1,7 @@
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { Member, MemberId } from '../identity/member.ts'
+import { type Member, type MemberId, PEER_PROTOCOL } from '../identity/member.ts'
 import type { Membership } from '../membership/membership.ts'
 
 /** A member, and what this node has exchanged with it since it joined or restarted. */
@@ -70,9 +70,10 @@ export class PeerStats {
   }
 
   #add(member: Member): void {
-    const { id, name, zone, version } = member
+    const { id, name, zone, version, protocol } = member
+    const understood = protocol === PEER_PROTOCOL
     this.#entries.set(id, { member, since: Date.now(), takenBytes: 0, givenBytes: 0 })
-    publish('peer.joined', { id, name, address: addressOf(member), zone, version })
+    publish('peer.joined', { id, name, address: addressOf(member), zone, version, understood })
   }
 
   #remove({ id, name, zone }: Member, reason: 'left' | 'silent' | 'restarted' | undefined): void {

@@ -1,8 +1,7 @@
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
-import type { PeerRequest } from '../wire/protocol/messages.ts'
+import type { ContentUpload } from '../wire/content/content-upload.ts'
 import type { PeerStats } from './peer-stats.ts'
 
 export interface ServeOptions {
@@ -15,10 +14,10 @@ export interface ServeOptions {
  * it. Rejects with a `Failure` when the content cannot be sent to its end.
  */
 export async function serveContent(
-  { digest, repository, from }: PeerRequest & { ask: 'take' },
-  exchange: PeerExchange,
+  upload: ContentUpload,
   { localContent, peerStats }: ServeOptions,
 ): Promise<void> {
+  const { digest, repository, from } = upload.request
   let sentBytes = 0
   const counting = (content: Content): Content => ({
     digest,
@@ -32,7 +31,7 @@ export async function serveContent(
     },
     close: () => content.close(),
   })
-  const { member, peerName, closed: signal } = exchange
+  const { member, peerName, closed: signal } = upload
   const transfer = {
     direction: 'served' as const,
     digest,
@@ -50,10 +49,9 @@ export async function serveContent(
       )
     }
     try {
-      const { size, mediaType } = content
+      const { size } = content
       if (from > size) throw new Failure('unavailable', `the content has only ${size} bytes`)
-      exchange.send({ is: 'content', size, mediaType: mediaType ?? null })
-      await exchange.sendContent(counting(content), from, { signal })
+      await upload.send(counting(content))
     } finally {
       await content.close()
     }

@@ -3,7 +3,7 @@ import type { Want } from '../../ports/source.ts'
 import type { MemberId } from '../identity/member.ts'
 import type { JoinRequest, SessionListener, TrackerSession } from '../tracker/session.ts'
 import type { Tracker } from '../tracker/tracker.ts'
-import type { PeerExchange } from '../wire/exchange.ts'
+import type { PeerExchange } from '../wire/control/exchange.ts'
 import type { PeerClient } from '../wire/peer-client.ts'
 import { type Contact, Instruction, parseMessage } from '../wire/protocol/messages.ts'
 

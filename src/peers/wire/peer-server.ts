@@ -1,14 +1,26 @@
 import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { type PeerCredentials, remoteIdentityOf, tlsOptions } from '../identity/credentials.ts'
-import { type ConnectionResources, type KnownMember, PeerConnection } from './connection/connection.ts'
-import { type ConnectionLimitOptions, ConnectionLimits, type CountedConnection } from './connection-limits.ts'
-import { PeerExchange } from './exchange.ts'
+import {
+  type PeerCredentials,
+  type RemoteIdentity,
+  remoteIdentityOf,
+  tlsOptions,
+} from '../identity/credentials.ts'
+import {
+  type ConnectionLimitOptions,
+  ConnectionLimits,
+  type CountedConnection,
+} from './connection/connection-limits.ts'
+import type { ConnectionResources, KnownMember, RemotePeer } from './connection/resources.ts'
+import { ContentServer } from './content/content-server.ts'
+import type { ContentUpload } from './content/content-upload.ts'
+import { ControlServer } from './control/control-server.ts'
+import type { PeerExchange } from './control/exchange.ts'
 
 export interface PeerServerLimits extends ConnectionLimitOptions {
   readonly handshakeMs: number
-  /** How long a new connection may take to send its first request. */
+  /** How long a new connection, or a new exchange, may take to send its first request. */
   readonly firstRequestMs: number
   /** How long a connection may be idle. Longer than in the peer client, so that the client closes it and no request is lost. */
   readonly idleMs: number
@@ -30,15 +42,18 @@ export interface PeerServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
   readonly credentials: PeerCredentials
   readonly resources: ConnectionResources
-  /** Finds the member that has the certificate of this fingerprint. A peer that membership does not know yet is served too. */
-  readonly memberOf: (fingerprint: string) => KnownMember | undefined
+  /** Finds the member that has this certificate. A peer that membership does not know yet is served too. */
+  readonly memberOf: (identity: RemoteIdentity) => KnownMember | undefined
   /** Answers one exchange, which ends when the promise settles. `request` is the first message, not parsed yet. */
   readonly onExchange: (request: unknown, exchange: PeerExchange) => Promise<void>
+  /** Sends one content. The peer learns why when the promise is rejected. */
+  readonly onContent: (upload: ContentUpload) => Promise<void>
   readonly limits?: Partial<PeerServerLimits> | undefined
 }
 
 /** How long a stopping server waits for clients to confirm the last bytes, and then for aborted exchanges to settle. */
 const LAST_BYTES_MS = 1000
+const TCP_KEEPALIVE_MS = 15_000
 const neverAborted = new AbortController().signal
 setMaxListeners(0, neverAborted)
 
@@ -50,11 +65,13 @@ export class PeerServer {
   /** Accepts the connections. It refuses some before the TLS server sees them, which costs no handshake. */
   readonly #tcp: Server
   readonly #tls: TlsServer
+  readonly #control: ControlServer
+  readonly #content: ContentServer
   readonly #sockets = new Set<Socket>()
   /** The connections in the handshake, by remote address and port. */
   readonly #unauthenticated = new Map<string, CountedConnection>()
-  readonly #idle = new Set<PeerConnection>()
-  #exchangesUnderWay = 0
+  /** How many exchanges and uploads are under way. */
+  #underWay = 0
   #isStopping = false
   /** Called when a connection or an exchange has ended. */
   #onEnded: (() => void) | undefined
@@ -68,6 +85,23 @@ export class PeerServer {
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: this.#limits.handshakeMs,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    })
+    const { resources, onContent } = options
+    const { lingerMs } = resources
+    const { firstRequestMs, idleMs } = this.#limits
+    this.#control = new ControlServer({
+      lingerMs,
+      firstRequestMs,
+      idleMs,
+      onExchange: (exchange) => void this.#answer(exchange),
+    })
+    this.#content = new ContentServer({
+      resources,
+      firstRequestMs,
+      idleMs,
+      onRequest: (upload) =>
+        this.#countingWork(() => onContent(upload).catch((error) => upload.refuse(error))),
     })
     this.#tls.on('secureConnection', (socket: TLSSocket) => this.#onAuthenticated(socket))
     this.#tls.on('tlsClientError', (_error, socket: TLSSocket) => socket.destroy())
@@ -88,21 +122,20 @@ export class PeerServer {
     })
   }
 
-  /** Accepts no more connections, lets exchanges under way end for `drainMs`, and closes everything. */
+  /** Accepts no more connections, lets exchanges and uploads under way end for `drainMs`, and closes everything. */
   async stop({ drainMs }: { drainMs: number }): Promise<void> {
     this.#isStopping = true
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()))
-    for (const connection of [...this.#idle]) {
-      connection.close(connection.failure('the agent is stopping'))
-    }
-    await this.#waitUntil(() => this.#exchangesUnderWay === 0, drainMs)
+    this.#control.drain()
+    this.#content.drain()
+    await this.#waitUntil(() => this.#underWay === 0, drainMs)
     // The clients close the connections when they have the last bytes.
-    if (this.#exchangesUnderWay === 0) {
+    if (this.#underWay === 0) {
       await this.#waitUntil(() => this.#unauthenticated.size === this.#sockets.size, LAST_BYTES_MS)
     }
     for (const socket of this.#sockets) socket.destroy()
     await closed
-    await this.#waitUntil(() => this.#exchangesUnderWay === 0, LAST_BYTES_MS)
+    await this.#waitUntil(() => this.#underWay === 0, LAST_BYTES_MS)
   }
 
   #admit(socket: Socket): void {
@@ -138,37 +171,41 @@ export class PeerServer {
     }
     this.#unauthenticated.delete(remote)
     counted.authenticated()
-    const member = this.#options.memberOf(remoteIdentity.fingerprint)
-    const peerName = member?.name ?? socket.remoteAddress ?? 'a peer'
-    const { resources } = this.#options
-    const connection = new PeerConnection({ peerName, member, remoteIdentity, resources })
-    connection.attach(socket)
-    connection.readFrom(socket)
-    this.#awaitRequest(connection, this.#limits.firstRequestMs)
-  }
-
-  #awaitRequest(connection: PeerConnection, ms: number): void {
-    if (this.#isStopping) {
-      connection.close(connection.failure('the agent is stopping'))
-      return
+    const address = socket.remoteAddress ?? 'a peer'
+    const peer = (): RemotePeer => {
+      const member = this.#options.memberOf(remoteIdentity)
+      return { peerName: member?.name ?? address, member, remoteIdentity }
     }
-    const exchange = new PeerExchange(connection, () => this.#awaitRequest(connection, this.#limits.idleMs))
-    void this.#answer(connection, exchange, ms)
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS)
+    if (socket.alpnProtocol === 'h2') this.#control.serve(socket, peer)
+    else if (socket.alpnProtocol === 'http/1.1') this.#content.serve(socket, peer)
+    // A member of an older version, which other members do not talk to either.
+    else socket.destroy()
   }
 
-  async #answer(connection: PeerConnection, exchange: PeerExchange, ms: number): Promise<void> {
-    this.#idle.add(connection)
-    const request = await exchange.receive({ signal: neverAborted, ms }).catch(() => undefined)
-    this.#idle.delete(connection)
+  async #answer(exchange: PeerExchange): Promise<void> {
+    const { firstRequestMs } = this.#limits
+    const request = await exchange
+      .receive({ signal: neverAborted, ms: firstRequestMs })
+      .catch(() => undefined)
     if (request === undefined || this.#isStopping) return exchange.destroy()
-    this.#exchangesUnderWay += 1
+    await this.#countingWork(async () => {
+      try {
+        await this.#options.onExchange(request, exchange)
+      } catch {
+        // `onExchange` has told the peer what failed, where that was possible.
+      } finally {
+        exchange.end()
+      }
+    })
+  }
+
+  async #countingWork(work: () => Promise<void>): Promise<void> {
+    this.#underWay += 1
     try {
-      await this.#options.onExchange(request, exchange)
-    } catch {
-      // `onExchange` has told the peer what failed, where that was possible.
+      await work()
     } finally {
-      exchange.end()
-      this.#exchangesUnderWay -= 1
+      this.#underWay -= 1
       this.#onEnded?.()
     }
   }

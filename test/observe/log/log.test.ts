@@ -113,7 +113,8 @@ test('a newline in a name from outside cannot begin another log line', () => {
 
 test('joining and leaving peers are logged at info, transfers between peers at debug', () => {
   const act = (): void => {
-    publish('peer.joined', { id: 'f00d', name: 'node-3', address: 'a:1', zone: 'z', version: '1' })
+    const joined = { id: 'f00d', name: 'node-3', address: 'a:1', zone: 'z', version: '1' }
+    publish('peer.joined', { ...joined, understood: true })
     publish('peer.served', peerTransfer({ error: new Error('at https://u:hunter2@m/') }))
     publish('peer.taken', peerTransfer())
     publish('peer.instructed', peerInstructed())

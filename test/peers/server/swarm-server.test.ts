@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { Cluster } from '../support/cluster.ts'
 import { REPOSITORY } from '../support/cluster-node.ts'
@@ -22,7 +23,6 @@ describe('a node that listens and has not joined yet', () => {
     const digest = upstream.addBlob(randomBytes(100))
     const as = { kind: 'blob', repository: REPOSITORY }
     const requests = [
-      { ask: 'take', digest, repository: REPOSITORY, from: 0 },
       { ask: 'has', digest, as },
       { ask: 'tag', repository: REPOSITORY, tag: 'v1' },
       { ask: 'warm', images: 1, platforms: [], referrers: false, pin: false },
@@ -33,6 +33,11 @@ describe('a node that listens and has not joined yet', () => {
       exchange.end()
       assert.deepEqual(answer, { is: 'refused', code: 'busy', message: 'this node is still starting' })
     }
+    const want = { digest, kind: 'blob', repository: REPOSITORY } as const
+    await assert.rejects(rogue.take(node.self, want, new MemoryIntake()), {
+      code: 'busy',
+      message: /still starting/,
+    })
     assert.deepEqual(upstream.requests, [])
     await node.join()
     const { answer, exchange } = await rogue.ask(node.self, { ask: 'has', digest, as })

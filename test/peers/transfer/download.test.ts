@@ -30,10 +30,9 @@ describe('a parent that lies about the size', () => {
       const [node] = cluster.nodes as [Node]
       const bytes = cluster.bytesOwnedBy(rogue.member, 3 * MIB)
       let lies = 0
-      rogue.answersAsParent(async ({ digest, from }, exchange) => {
+      rogue.givesAsParent(async (upload) => {
         lies += 1
-        exchange.send({ is: 'content', size: bytes.length + by, mediaType: null })
-        await exchange.sendContent(contentOf(digest, bytes), from, { signal: exchange.closed })
+        await upload.send({ ...contentOf(upload.request.digest, bytes), size: bytes.length + by })
       })
       upstream.addBlob(bytes)
       const errors: (Error | undefined)[] = []

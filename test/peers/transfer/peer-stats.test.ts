@@ -32,7 +32,7 @@ describe('an event is published', () => {
     const { id, host, port } = other.self
     assert.deepEqual(
       joined.find(({ name }) => name === other.name),
-      { id, name: 'node-1', address: `${host}:${port}`, zone: undefined, version: 'test' },
+      { id, name: 'node-1', address: `${host}:${port}`, zone: undefined, version: 'test', understood: true },
     )
     await cluster.kill(other)
     assert.deepEqual(

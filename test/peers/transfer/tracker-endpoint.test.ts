@@ -46,10 +46,10 @@ describe('a node gets the content although the owner', () => {
   it('names a parent that sends a byte now and then', async (t) => {
     const setting = await hostileOwner(t, 5 * MIB)
     const { rogue, bytes } = setting
-    rogue.answersAsParent(async ({ digest }, exchange) => {
-      const { closed: signal } = exchange
+    rogue.givesAsParent(async (upload) => {
+      const { closed: signal } = upload
       const dripping = {
-        ...contentOf(digest, bytes),
+        ...contentOf(upload.request.digest, bytes),
         readable: async (offset: number) => {
           await delay(50, undefined, { signal })
           return offset + 1
@@ -59,8 +59,7 @@ describe('a node gets the content although the owner', () => {
           return 1
         },
       }
-      exchange.send({ is: 'content', size: bytes.length, mediaType: null })
-      await exchange.sendContent(dripping, 0, { signal })
+      await upload.send(dripping)
     })
     const [node] = setting.nodes as [Node]
     assert.ok((await node.pull(digestOf(bytes))).bytes.equals(bytes))
@@ -82,14 +81,12 @@ describe('a node gets the content although the owner', () => {
     const { rogue, nodes, bytes } = await hostileOwner(t, 2 * MIB)
     const forged = randomBytes(bytes.length)
     const checkpoints = Buffer.from(checkpointsOf(forged)).toString('base64')
-    rogue.answers(async ({ ask, digest, from }, exchange) => {
-      if (ask === 'follow') {
-        exchange.send({ is: 'marks', first: 0, marks: checkpoints })
-        exchange.send({ is: 'take', parent: rogue.contact })
-        return repeatedly(exchange, { is: 'beat' })
-      }
-      exchange.send({ is: 'content', size: forged.length, mediaType: null })
-      await exchange.sendContent(contentOf(digest, forged), from, { signal: exchange.closed })
+    rogue.gives((upload) => upload.send(contentOf(upload.request.digest, forged)))
+    rogue.answers(async ({ ask }, exchange) => {
+      if (ask !== 'follow') return
+      exchange.send({ is: 'marks', first: 0, marks: checkpoints })
+      exchange.send({ is: 'take', parent: rogue.contact })
+      return repeatedly(exchange, { is: 'beat' })
     })
     const [node] = nodes as [Node]
     // A reader that got some of the wrong bytes is cut off, and asks again as clients do.

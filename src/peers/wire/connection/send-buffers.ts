@@ -1,7 +1,6 @@
 import { onAbort } from '../../../lib/async/abort.ts'
-import { FRAME_HEAD_BYTES } from '../protocol/frames.ts'
 
-/** The content in one frame. Larger frames do not make a transfer faster, and smaller ones share the uplink more evenly. */
+/** The content in one write. Larger writes do not make a transfer faster, and smaller ones share the uplink more evenly. */
 export const SEND_BUFFER_BYTES = 256 * 1024
 /** One buffer is being written, one is next, and one is being filled. The socket would only copy more of them together. */
 const MAX_BUFFERS_PER_TRANSFER = 3
@@ -98,7 +97,7 @@ export class SendBuffers {
     const free = this.#free.pop()
     if (free !== undefined || this.#allocatedCount >= this.#maxBuffers) return free
     this.#allocatedCount += 1
-    return Buffer.allocUnsafeSlow(FRAME_HEAD_BYTES + SEND_BUFFER_BYTES)
+    return Buffer.allocUnsafeSlow(SEND_BUFFER_BYTES)
   }
 
   #release(member: string, use: MemberUse, buffer: Uint8Array): void {

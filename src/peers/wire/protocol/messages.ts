@@ -75,8 +75,6 @@ export const PeerRequest = v.variant('ask', [
     /** The best rate at which the member has received anything lately. */
     best: rate,
   }),
-  /** Asks a parent for the bytes from `from` on. Answered with `content` and the bytes, if the digest is a known name there. */
-  v.object({ ask: v.literal('take'), digest, repository, from: amount }),
   /**
    * Asks how much of a digest the member has, as `as` or, where an operator wants to know, in any repository. Answered
    * with `held`.
@@ -103,7 +101,8 @@ export const PeerRequest = v.variant('ask', [
 ])
 export type PeerRequest = v.InferOutput<typeof PeerRequest>
 
-const refused = v.object({
+/** Why a peer does not answer a request, or does not send a content. */
+export const Refused = v.object({
   is: v.literal('refused'),
   code: v.picklist([
     'absent',
@@ -140,7 +139,7 @@ export const Instruction = v.variant('is', [
   /** Nothing has changed, and the tracker is alive. */
   beat,
   marks,
-  refused,
+  Refused,
 ])
 export type Instruction = v.InferOutput<typeof Instruction>
 
@@ -159,19 +158,14 @@ export const Progress = v.variant('is', [
 ])
 export type Progress = v.InferOutput<typeof Progress>
 
-export const TakeAnswer = v.variant('is', [
-  v.object({ is: v.literal('content'), size: amount, mediaType }),
-  refused,
-])
-
 export const HasAnswer = v.variant('is', [
   v.object({ is: v.literal('held'), position: amount, whole: v.boolean() }),
-  refused,
+  Refused,
 ])
 
 export const TagAnswer = v.variant('is', [
   v.object({ is: v.literal('tag'), digest, mediaType, ageMs: v.pipe(v.number(), v.minValue(0)) }),
-  refused,
+  Refused,
 ])
 
 /** The messages of the requester after a `warm` request. */
@@ -200,7 +194,7 @@ export const WarmReply = v.variant('is', [
   WarmedImage,
   WarmDone,
   beat,
-  refused,
+  Refused,
 ])
 
 /** Throws a `Failure` that names the sender. */
@@ -215,7 +209,7 @@ export function parseMessage<Schema extends v.GenericSchema>(
 }
 
 /** The message that tells a peer why this node does not answer its request. */
-export function refusedMessage(error: unknown): v.InferOutput<typeof refused> {
+export function refusedMessage(error: unknown): v.InferOutput<typeof Refused> {
   const code = error instanceof Failure ? error.code : 'unavailable'
   const message = error instanceof Error ? error.message.slice(0, MAX_REFUSED_LENGTH) : 'unknown error'
   return { is: 'refused', code, message }
@@ -223,7 +217,7 @@ export function refusedMessage(error: unknown): v.InferOutput<typeof refused> {
 
 export function failureOfRefused(
   peerName: string,
-  { code, message }: v.InferOutput<typeof refused>,
+  { code, message }: v.InferOutput<typeof Refused>,
 ): Failure {
   return new Failure(code, `${peerName}: ${message}`, { source: peerName })
 }

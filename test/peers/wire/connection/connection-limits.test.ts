@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type ConnectionLimitOptions, ConnectionLimits } from '../../../src/peers/wire/connection-limits.ts'
-import { closed, receivedUntilClosed } from '../../../testkit/peer-lab.ts'
-import { assertServesMembers, plainSocket, recordingServer, until } from './recording-server.ts'
+import {
+  type ConnectionLimitOptions,
+  ConnectionLimits,
+} from '../../../../src/peers/wire/connection/connection-limits.ts'
+import { closed, receivedUntilClosed } from '../../../../testkit/peer-lab.ts'
+import { assertServesMembers, plainSocket, recordingServer, until } from '../recording-server.ts'
 
 const LIMITS: ConnectionLimitOptions = {
   maxConnections: 1000,

@@ -2,8 +2,7 @@ import { onAbort } from '../../../lib/async/abort.ts'
 import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
 import type { Content } from '../../../ports/content.ts'
 import { Failure } from '../../../ports/failure.ts'
-import { FRAME_HEAD_BYTES, writeContentHead } from '../protocol/frames.ts'
-import { SEND_BUFFER_BYTES, type SendBuffers, type TransferBuffers } from './send-buffers.ts'
+import { SEND_BUFFER_BYTES, type SendBuffers, type TransferBuffers } from '../connection/send-buffers.ts'
 
 export interface UploadOptions {
   /** Users see this name. */
@@ -55,7 +54,7 @@ export async function uploadContent(content: Content, from: number, options: Upl
         throw error
       })
       signal.throwIfAborted()
-      write(buffer.subarray(0, FRAME_HEAD_BYTES + filled), () => buffers.release(buffer))
+      write(buffer.subarray(0, filled), () => buffers.release(buffer))
       offset += filled
     }
     while (buffers.usedCount > 0) await nextRelease(buffers, options)
@@ -65,14 +64,13 @@ export async function uploadContent(content: Content, from: number, options: Upl
 }
 
 async function fill(content: Content, offset: number, buffer: Uint8Array, length: number): Promise<number> {
-  const filled = await content.read(buffer.subarray(FRAME_HEAD_BYTES, FRAME_HEAD_BYTES + length), offset)
+  const filled = await content.read(buffer.subarray(0, length), offset)
   if (filled <= 0) {
     throw new Failure('disk', 'stored content ended before its size', {
       expected: content.size,
       found: offset,
     })
   }
-  writeContentHead(buffer, filled)
   return filled
 }
 

@@ -1,15 +1,10 @@
 import { onAbort } from '../../../lib/async/abort.ts'
+import type { ReceivedMessage } from './message-lines.ts'
 
 /** A peer that sends more messages than are received must wait. */
 const MAX_QUEUED_MESSAGES = 64
 /** Bounds what the queued messages may have come to before the last one, which may have `MAX_MESSAGE_BYTES`. */
 const MAX_QUEUED_BYTES = 64 * 1024
-
-interface QueuedMessage {
-  readonly message: unknown
-  /** The size of the JSON text in bytes. */
-  readonly length: number
-}
 
 interface PendingReceive {
   readonly resolve: (message: unknown) => void
@@ -17,27 +12,21 @@ interface PendingReceive {
 }
 
 /**
- * The messages of a connection that have arrived and were not received yet, or the one caller that waits for the next
- * message.
+ * The messages of an exchange that have arrived and were not received yet, or the one caller that waits for the next
+ * message. Messages that came before the end or a failure are still given.
  */
 export class MessageQueue {
-  readonly #messages: QueuedMessage[] = []
+  readonly #messages: ReceivedMessage[] = []
   #bytes = 0
   #pending: PendingReceive | undefined
-
-  get isEmpty(): boolean {
-    return this.#messages.length === 0
-  }
+  #end: { readonly failure: unknown } | undefined
 
   get isFull(): boolean {
     return this.#messages.length >= MAX_QUEUED_MESSAGES || this.#bytes >= MAX_QUEUED_BYTES
   }
 
-  get isAwaited(): boolean {
-    return this.#pending !== undefined
-  }
-
-  add(message: QueuedMessage): void {
+  add(message: ReceivedMessage): void {
+    if (this.#end !== undefined) return
     if (this.#pending !== undefined) {
       this.#pending.resolve(message.message)
       return
@@ -46,15 +35,11 @@ export class MessageQueue {
     this.#bytes += message.length
   }
 
-  /** Takes the oldest message out. */
-  shift(): unknown {
-    const oldest = this.#messages.shift()
-    this.#bytes -= oldest?.length ?? 0
-    return oldest?.message
-  }
-
-  /** Waits for the next message of an empty queue, for one caller at a time. Rejects with `lateFailure()` after `ms`. */
-  next({
+  /**
+   * Gives the next message, for one caller at a time; undefined after the last one. Rejects with `lateFailure()` after
+   * `ms`, and may be called again then.
+   */
+  async next({
     signal,
     ms,
     lateFailure,
@@ -63,6 +48,29 @@ export class MessageQueue {
     ms: number
     lateFailure: () => Error
   }): Promise<unknown> {
+    signal.throwIfAborted()
+    const oldest = this.#messages.shift()
+    if (oldest !== undefined) {
+      this.#bytes -= oldest.length
+      return oldest.message
+    }
+    if (this.#end?.failure !== undefined) throw this.#end.failure
+    return this.#end === undefined ? this.#wait(signal, ms, lateFailure) : undefined
+  }
+
+  /** No message follows. */
+  end(): void {
+    this.#end ??= { failure: undefined }
+    this.#pending?.resolve(undefined)
+  }
+
+  /** No message follows, because the peer or the connection has failed. */
+  fail(failure: unknown): void {
+    this.#end ??= { failure }
+    this.#pending?.reject(failure)
+  }
+
+  #wait(signal: AbortSignal, ms: number, lateFailure: () => Error): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#pending = undefined
@@ -83,19 +91,5 @@ export class MessageQueue {
         reject: fail,
       }
     })
-  }
-
-  /** Tells a pending `next` that no message will come. */
-  end(): void {
-    this.#pending?.resolve(undefined)
-  }
-
-  fail(reason: unknown): void {
-    this.#pending?.reject(reason)
-  }
-
-  clear(): void {
-    this.#messages.length = 0
-    this.#bytes = 0
   }
 }
