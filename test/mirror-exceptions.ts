@@ -261,7 +261,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'store/index/catalog.test.ts': ['store/index/known-names.ts'],
   'store/index/hosted/links.test.ts': ['store/index/hosted/keys.ts', 'store/index/hosted/name-memory.ts'],
   'store/space/disk-budget.test.ts': ['store/space/budget-ledger.ts'],
-  'store/space/evict.test.ts': ['store/blob-removal.ts'],
   'store/writing/incoming.test.ts': [
     'store/writing/partial-file.ts',
     'store/writing/progress-signal.ts',

@@ -55,11 +55,9 @@ export class BlobRemoval {
    * start would hash and adopt.
    */
   async drop(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    if (entries.length === 0) return { blobs: 0, bytes: 0 }
-    return this.#whileDropping(
-      entries.map(({ digest }) => digest),
-      () => this.#dropUnlinked(entries, reason),
-    )
+    const digests = entries.map(({ digest }) => digest).filter((digest) => !this.isBusy(digest))
+    if (digests.length === 0) return { blobs: 0, bytes: 0 }
+    return this.#whileDropping(digests, () => this.#dropUnlinked(digests, reason))
   }
 
   /** Drops a blob even while it is open: its readers keep the file. False: it was not stored, or must stay. */
@@ -89,9 +87,14 @@ export class BlobRemoval {
     publish('verify.failed', { digest, found, source: 'disk', sourceKind: 'disk' })
   }
 
-  async #dropUnlinked(entries: readonly BlobEntry[], reason: EvictionReason): Promise<Freed> {
-    const linked = await this.#parts.index.links.filterLinked(entries.map(({ digest }) => digest))
-    const unlinked = entries.filter(({ digest }) => !linked.has(digest))
+  /** Reads the entries again: another removal may have dropped the blobs after the caller has chosen them. */
+  async #dropUnlinked(digests: readonly Digest[], reason: EvictionReason): Promise<Freed> {
+    const { index } = this.#parts
+    const linked = await index.links.filterLinked(digests)
+    const entries = await index.getMany(digests)
+    const unlinked = entries.flatMap((entry) =>
+      entry === undefined || linked.has(entry.digest) ? [] : [entry],
+    )
     for (const { digest } of unlinked) this.#parts.index.hide(digest)
     return this.#remove(unlinked, reason)
   }
