@@ -55,6 +55,7 @@ export interface Core {
   readonly store: Store
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
+  readonly objectStore: ObjectStore | undefined
   readonly resolver: CachingResolver
   readonly hosted: Hosted
   readonly sources: LocalSources
@@ -103,7 +104,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => upstreams.close())
 
   // 4. The registry that the resolver asks: the peers first, then the object store, then the upstreams.
-  const objectStore = await openObjectStore(options, lanes, cleanup)
+  const objectStore = await openObjectStore(options, { store, lanes }, cleanup)
   const behindPeers = objectStore?.registry(upstreams) ?? upstreams
   const registry = peers === undefined ? behindPeers : new PeerRegistry(behindPeers, peers)
 
@@ -132,7 +133,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   const warnings = opened?.warning === undefined ? [] : [opened.warning]
   const limitPeers = (rates: PeerRates): void => opened?.limitTo(rates)
   return {
-    ...{ store, peers, upstreams, resolver, hosted, sources, clientResolver, warming, allowed },
+    ...{ store, peers, upstreams, objectStore, resolver, hosted, sources, clientResolver, warming, allowed },
     limitPeers,
     warnings,
   }
@@ -147,6 +148,7 @@ export async function wireAgent(
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   await core.upstreams.readFiles()
+  core.objectStore?.startUploads()
   const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
   const { isAllowed } = core.allowed
 
@@ -264,7 +266,7 @@ async function openClientResolver(
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
   { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
-  lanes: LanePool,
+  { store, lanes }: Pick<Core, 'store'> & { readonly lanes: LanePool },
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
   if (objectStore === undefined) return undefined
@@ -273,7 +275,7 @@ async function openObjectStore(
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
   const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
-  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies })
+  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies, store })
   cleanup.add(() => opened.close())
   return opened
 }

@@ -197,7 +197,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   lanes: ['thread', '.'],
   lib: ['.', 'async', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
-  'object-store': ['options', 'format', 'credentials', 'client', 'layout', 'reading', '.'],
+  'object-store': ['options', 'format', 'credentials', 'client', 'layout', 'reading', 'upload', '.'],
   oci: ['.', 'names'],
   peers: [
     'identity',

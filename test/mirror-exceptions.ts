@@ -49,6 +49,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/upload/uploads.test.ts': [
+    'object-store/upload/content-upload.ts',
+    'object-store/upload/fill-policy.ts',
+    'object-store/upload/job-runner.ts',
+    'object-store/upload/upload-queue.ts',
+  ],
   'object-store/reading/bucket-source.test.ts': [
     'object-store/object-store.ts',
     'object-store/reading/bucket-names.ts',

@@ -9,6 +9,8 @@ import type { ObjectStoreOptions } from './options/store-options.ts'
 import { BucketNames } from './reading/bucket-names.ts'
 import { BucketSource } from './reading/bucket-source.ts'
 import { ObjectStoreRegistry } from './reading/object-store-registry.ts'
+import type { UploadStore } from './upload/upload-store.ts'
+import { Uploads, type UploadsState } from './upload/uploads.ts'
 
 const DEFAULT_READ_RANGES = 4
 /** How long one request that is not the body of a content may take. */
@@ -18,24 +20,57 @@ export interface ObjectStoreParts {
   readonly userAgent: string
   readonly proxies: BucketProxies | undefined
   readonly bodies: BodyClient
+  /** What is uploaded is read from it. */
+  readonly store: UploadStore
 }
 
-/** A bucket as a second tier: asked before upstream. */
+export interface ObjectStoreState {
+  readonly name: string
+  /** Why the bucket is not asked now. */
+  readonly paused: string | undefined
+  readonly lastError: { readonly message: string; readonly at: number } | undefined
+  readonly uploads: UploadsState
+}
+
+/** A bucket as a second tier: asked before upstream, and filled with what came from there. */
 export class ObjectStore {
   readonly #bucket: Bucket
   readonly #source: BucketSource
   readonly #names: BucketNames
+  readonly #uploads: Uploads | undefined
 
   constructor(options: ObjectStoreOptions, parts: ObjectStoreParts) {
     const bucket = new Bucket({ ...parts, bucket: options, deadlineMs: REQUEST_DEADLINE_MS })
-    const layout: Layout =
-      options.layout === 'oci-registry'
-        ? new OciRegistryLayout()
-        : new DistributionLayout({ registry: options.registry })
+    const distribution = new DistributionLayout({ registry: options.registry })
+    const isReadOnly = options.layout === 'oci-registry'
+    const layout: Layout = isReadOnly ? new OciRegistryLayout() : distribution
     const source = new BucketSource({ bucket, layout, parallel: options.readRanges ?? DEFAULT_READ_RANGES })
     this.#bucket = bucket
     this.#source = source
     this.#names = new BucketNames({ bucket, layout, source })
+    const { store } = parts
+    this.#uploads = isReadOnly ? undefined : new Uploads({ bucket, layout: distribution, store, options })
+  }
+
+  /** What reports say of it. */
+  get state(): ObjectStoreState {
+    const { circuit, lastError } = this.#source.state
+    return {
+      name: this.#bucket.name,
+      paused: circuit.state === 'closed' ? undefined : circuit.reason,
+      lastError,
+      uploads: this.#uploads?.state ?? { waiting: 0, dropped: 0, problem: undefined },
+    }
+  }
+
+  /** Begins to fill the bucket. */
+  startUploads(): void {
+    this.#uploads?.start()
+  }
+
+  /** Resolves when all that was to be uploaded is in the bucket. */
+  async uploaded(): Promise<void> {
+    await this.#uploads?.idle()
   }
 
   /** Upstream, with this bucket before it. */
@@ -43,7 +78,8 @@ export class ObjectStore {
     return new ObjectStoreRegistry({ upstream, source: this.#source, names: this.#names })
   }
 
-  close(): Promise<void> {
-    return this.#bucket.close()
+  async close(): Promise<void> {
+    await this.#uploads?.stop()
+    await this.#bucket.close()
   }
 }

@@ -152,6 +152,15 @@ export interface Events extends PeerEvents {
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** After repeated failures the bucket is not asked for a while, or is asked again. */
   'object-store.paused': { readonly bucket: string; readonly isPaused: boolean; readonly reason: string }
+  /** A content is in the bucket. `bytes`: how many were sent; none when its object was there. */
+  'object-store.uploaded': {
+    readonly bucket: string
+    readonly digest: Digest
+    readonly bytes: number
+    readonly ms: number
+  }
+  /** Uploads fail, and are tried again; without a problem they succeed again. */
+  'object-store.uploads-failing': { readonly bucket: string; readonly problem: string | undefined }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
   /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */

@@ -4,7 +4,7 @@ import type { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
 import { sha256 } from '../../testkit/registries/faulty/content.ts'
 
 const ROOT = 'cache/docker/registry/v2'
-export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
 export interface BucketImage {
   readonly manifest: { readonly bytes: Buffer; readonly digest: Digest }

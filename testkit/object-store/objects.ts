@@ -15,6 +15,8 @@ export interface PendingUpload {
 
 /** The objects of a bucket, and the uploads that are not completed, in memory. */
 export class Objects {
+  /** Called after each change. */
+  onChange: () => void = () => {}
   readonly #objects = new Map<string, StoredObject>()
   readonly #uploads = new Map<string, PendingUpload>()
 
@@ -29,11 +31,13 @@ export class Objects {
   put(key: string, bytes: Buffer, modifiedAt = Date.now()): StoredObject {
     const object = { bytes, etag: etagOf(bytes), modifiedAt }
     this.#objects.set(key, object)
+    this.onChange()
     return object
   }
 
   delete(key: string): void {
     this.#objects.delete(key)
+    this.onChange()
   }
 
   uploads(): PendingUpload[] {
@@ -64,6 +68,7 @@ export class Objects {
 
   abort(upload: PendingUpload): void {
     this.#uploads.delete(upload.id)
+    this.onChange()
   }
 }
 

@@ -1,5 +1,4 @@
 import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
-import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
@@ -11,8 +10,6 @@ export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
 const LEAST_RATE = 64 * 1024
 const MOST_RANGES = 4
 const MOST_UPLOADS = 8
-
-const duration = text(parseDuration, 'a duration such as 30d', DURATION_SCHEMA)
 
 function countTo(most: number): Format<number> {
   return text(
@@ -43,9 +40,6 @@ const entry = record(
       SIZE_SCHEMA,
     ),
     readRanges: countTo(MOST_RANGES),
-    unusedFor: duration,
-    grace: duration,
-    keepTags: listOf(text((given) => given, 'a pattern of tags such as v*')),
   },
   ['url'],
 )
@@ -53,7 +47,7 @@ const entry = record(
 /** The `objectStore` setting. */
 export const objectStore: Format<ObjectStoreSettings> = {
   read: (given: GivenValue) => {
-    const { url, unusedFor, grace, ...rest } = entry.read(given)
+    const { url, ...rest } = entry.read(given)
     if (url === undefined) return refuse(given, 'has no url; expected one such as s3://bucket/prefix')
     if (rest.sseKeyId !== undefined && rest.sse !== 'aws:kms') {
       return refuse(given, 'has sseKeyId without sse: aws:kms, to which it belongs')
@@ -64,8 +58,6 @@ export const objectStore: Format<ObjectStoreSettings> = {
     return Object.freeze({
       ...url,
       ...rest,
-      ...(unusedFor === undefined ? {} : { unusedForMs: unusedFor }),
-      ...(grace === undefined ? {} : { graceMs: grace }),
     })
   },
   jsonSchema: entry.jsonSchema,

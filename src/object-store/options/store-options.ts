@@ -20,10 +20,4 @@ export interface ObjectStoreOptions extends BucketOptions {
   readonly uploadRate?: number
   /** How many ranges of one blob are read at a time; default: 4. */
   readonly readRanges?: number
-  /** How long the manifest of an image may be unused before `agent gc --object-store` removes its tags; default: for ever. */
-  readonly unusedForMs?: number
-  /** How long an object stays that no tag needs; default: a day. */
-  readonly graceMs?: number
-  /** Tags that never expire, as patterns. */
-  readonly keepTags?: readonly string[]
 }

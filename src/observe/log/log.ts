@@ -142,6 +142,7 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
       if (error === undefined) logger.info(rest, 'warmed')
       else logger.warn({ ...rest, error: redact(error) }, 'warming failed')
     }),
+    subscribe('object-store.uploaded', (event) => logger.debug(event, 'uploaded to the object store')),
     subscribe('store.committed', (event) => logger.trace(event, 'committed')),
   ]
 }
@@ -185,6 +186,14 @@ function logProblems(logger: Logger): readonly (() => void)[] {
       if (isPaused)
         logger.warn(fields, 'the object store is not asked for a while: content comes from upstream')
       else logger.info(fields, 'the object store is asked again')
+    }),
+    subscribe('object-store.uploads-failing', ({ bucket, problem }) => {
+      if (problem === undefined) logger.info({ bucket }, 'uploads to the object store succeed again')
+      else
+        logger.warn(
+          { bucket, problem: redact(problem) },
+          'uploads to the object store fail, and are tried again',
+        )
     }),
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),

@@ -18,9 +18,6 @@ test('a bucket is a URL with what is needed to reach it and to fill it', async (
   fillAfterPulls: 2
   uploadConcurrency: 1
   uploadRate: 50MiB
-  unusedFor: 30d
-  grace: 12h
-  keepTags: ["v*"]
 `
   assert.deepEqual(await storeIn(yaml), {
     bucket: 'bucket',
@@ -33,9 +30,6 @@ test('a bucket is a URL with what is needed to reach it and to fill it', async (
     fillAfterPulls: 2,
     uploadConcurrency: 1,
     uploadRate: 50 * 1024 * 1024,
-    unusedForMs: 30 * 24 * 3_600_000,
-    graceMs: 12 * 3_600_000,
-    keepTags: ['v*'],
   })
   assert.equal(await storeIn('{}'), undefined)
 })

@@ -1,0 +1,119 @@
+import { BoundedMap } from '../../lib/bounded-map.ts'
+import { publish } from '../../observe/events.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import type { Bucket } from '../client/bucket.ts'
+import { type DistributionLayout, dataKey } from '../layout/distribution.ts'
+import type { ContentUpload } from './content-upload.ts'
+import { sha256Of } from './part-hashes.ts'
+import type { UploadJob, UploadStore } from './upload-store.ts'
+
+/** The age of a link is that of the last pull, or of the last answer of upstream, to within so much. */
+const RENEW_LINK_MS = 20 * 60 * 60 * 1000
+const MAX_WRONG = 10_000
+const MAX_WAITING_TAGS = 10_000
+
+type Options = { readonly signal: AbortSignal }
+type ContentJob = Extract<UploadJob, { is: 'content' }>
+type TagJob = Extract<UploadJob, { is: 'tag' }>
+
+export interface JobRunnerOptions {
+  readonly bucket: Bucket
+  readonly layout: DistributionLayout
+  readonly store: UploadStore
+  readonly contents: ContentUpload
+}
+
+/** Does one upload: the bytes of a content and then its link, or the link of a tag. */
+export class JobRunner {
+  readonly #bucket: Bucket
+  readonly #layout: DistributionLayout
+  readonly #store: UploadStore
+  readonly #contents: ContentUpload
+  /** Contents whose object in the bucket has turned out to be wrong. */
+  readonly #wrong = new BoundedMap<Digest, true>(MAX_WRONG)
+  /** Tags whose manifests are not in the bucket yet, by repository and digest. */
+  readonly #waitingTags = new BoundedMap<string, TagJob>(MAX_WAITING_TAGS)
+
+  constructor({ bucket, layout, store, contents }: JobRunnerOptions) {
+    this.#bucket = bucket
+    this.#layout = layout
+    this.#store = store
+    this.#contents = contents
+  }
+
+  /** Says that the object of a content is wrong: the next upload replaces it. */
+  markWrong(digest: Digest): void {
+    this.#wrong.set(digest, true)
+  }
+
+  async run(job: UploadJob, options: Options): Promise<void> {
+    if (job.is === 'content') await this.#uploadContent(job, options)
+    else await this.#writeTag(job, options)
+  }
+
+  async #uploadContent(job: ContentJob, { signal }: Options): Promise<void> {
+    const { digest } = job
+    const link = this.#layout.contentKeys(job)?.link
+    const content = link === undefined ? undefined : await this.#store.peek(digest)
+    // It was evicted before its turn.
+    if (link === undefined || content === undefined) return
+    const startedAt = Date.now()
+    try {
+      const replace = this.#wrong.has(digest)
+      const bytes = await this.#contents.send(dataKey(digest), content, { replace, signal })
+      this.#wrong.delete(digest)
+      await this.#writeLink(link, digest, { signal })
+      const ms = Date.now() - startedAt
+      publish('object-store.uploaded', { bucket: this.#bucket.name, digest, bytes, ms })
+      const tag = this.#waitingTags.get(manifestKey(job.repository, digest))
+      if (tag !== undefined) await this.#writeTag(tag, { signal })
+    } finally {
+      await content.close()
+    }
+  }
+
+  async #writeTag({ repository, tag }: TagJob, { signal }: Options): Promise<void> {
+    const key = this.#layout.tagKey(repository, tag)
+    const record = await this.#store.catalog.tag(repository, tag)
+    if (key === undefined || record === undefined) return
+    const { digest, checkedAt } = record
+    const want = { digest, kind: 'manifest', repository } as const
+    const manifest = this.#layout.contentKeys(want)?.link
+    if (manifest === undefined) return
+    // A tag refers only to what is there. It is remembered before the bucket is asked, or a manifest that arrives just
+    // now would not find it.
+    const waitingKey = manifestKey(repository, digest)
+    this.#waitingTags.set(waitingKey, { is: 'tag', repository, tag })
+    if ((await this.#bucket.head(manifest, { signal })) === undefined) return
+    this.#waitingTags.delete(waitingKey)
+    const known = await this.#bucket.read(key, { signal })
+    if (known !== undefined) {
+      const isSame = this.#layout.parseTag(known.text) === digest
+      // Another node has heard of upstream later.
+      if (known.modifiedAt > checkedAt || (isSame && isYoung(known.modifiedAt))) return
+    }
+    const index = this.#layout.tagIndexKey(repository, tag, digest)
+    if (index !== undefined) await this.#put(index, digest, { signal })
+    await this.#put(key, digest, { signal })
+  }
+
+  /** Writes a link that is missing, or old: a pull makes it young again. */
+  async #writeLink(key: string, digest: Digest, { signal }: Options): Promise<void> {
+    const known = await this.#bucket.head(key, { signal })
+    if (known === undefined || !isYoung(known.modifiedAt)) await this.#put(key, digest, { signal })
+  }
+
+  async #put(key: string, digest: Digest, { signal }: Options): Promise<void> {
+    const body = Buffer.from(digest)
+    await this.#bucket.put(key, body, { sha256: await sha256Of(body), replace: true, signal })
+  }
+}
+
+function manifestKey(repository: Repository, digest: Digest): string {
+  return `${repositoryKey(repository)}@${digest}`
+}
+
+function isYoung(modifiedAt: number): boolean {
+  return Date.now() - modifiedAt < RENEW_LINK_MS
+}
