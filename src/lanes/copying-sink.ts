@@ -4,7 +4,7 @@ import type { SharedSink } from './lent-body.ts'
 const WINDOW_BYTES = 64 * 1024
 
 /** Gives a lane memory to fill for a sink whose own memory is not shared, and copies. For short bodies, such as those of errors. */
-export class CopyingSink implements SharedSink {
+class CopyingSink implements SharedSink {
   readonly #sink: BodySink
   readonly #window = new Uint8Array(new SharedArrayBuffer(WINDOW_BYTES))
   #filledBytes = 0

@@ -4,7 +4,7 @@ import type { BodySink } from '../../lib/http1/body-transfer.ts'
 /** So many bytes are worth a message at once. */
 const REPORT_BYTES = 512 * 1024
 /** Fewer bytes are reported no more often than this, which readers do not notice. */
-const REPORT_MS = 8
+const REPORT_MS = 20
 
 /**
  * The memory that the main thread has lent for one body. The thread fills the pieces in order, each to its end, and reports how

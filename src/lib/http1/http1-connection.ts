@@ -116,11 +116,11 @@ export class Http1Connection {
    * `discardBody` or `destroy`.
    */
   request(head: string): Promise<ResponseHead> {
+    this.#hasReceived = false
     return new Promise((resolve, reject) => {
       if (this.#state !== 'idle') return reject(new ConnectionEndedError('the connection is gone'))
       this.#state = 'head'
       this.#headReader.reset()
-      this.#hasReceived = false
       this.#onHead = resolve
       this.#onFailure = reject
       this.#socket.ref()

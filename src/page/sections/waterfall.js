@@ -8,6 +8,7 @@ const SOURCES = /** @type {const} */ ({
   local: 'the store',
   inflight: 'a transfer in progress',
   peer: 'peers',
+  'object-store': 'the object store',
   upstream: 'upstream',
 })
 

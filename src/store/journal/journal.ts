@@ -62,8 +62,10 @@ export class HostedJournal {
   append(records: readonly JournalRecord[]): void {
     const text = records.map(encodeRecord).join('')
     if (this.#since !== undefined) {
-      this.#since.lines.push(text)
       this.#since.chars += text.length
+      // A journal that lacks them is not put in place.
+      if (this.#since.chars <= MOST_WAITING_CHARS) this.#since.lines.push(text)
+      else this.#since.lines.length = 0
     }
     if (this.#waitingChars + text.length > MOST_WAITING_CHARS) {
       this.#isComplete = false

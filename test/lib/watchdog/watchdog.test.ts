@@ -63,11 +63,11 @@ test('a process whose stderr is full, because nobody reads it, is killed too', a
 })
 
 test('a process that moves, or whose watchdog was stopped, is not killed', async (t) => {
-  // The main thread stands still for less than five seconds, twice, and then for longer without a watchdog.
+  // The main thread stands still for two seconds, twice, and then for longer without a watchdog.
   const { errorLines, ended } = start(
     t,
     `const turn = () => new Promise((resolve) => setTimeout(resolve, 600))
-    for (const _ of [1, 2]) { await turn(); block(3000) }
+    for (const _ of [1, 2]) { await turn(); block(2000) }
     await watchdog.stop()
     block(7000)
     process.exit(7)`,

@@ -73,6 +73,23 @@ test('the old journal stays when a new one cannot be written', async (t) => {
   await assert.rejects(stat(`${journal.path}.new`), { code: 'ENOENT' })
 })
 
+test('a new journal that has missed too many changes does not replace the old one', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  const long = untag('x'.repeat(9 * 1024 * 1024))
+  const missing = journal.rewrite(async function* () {
+    for (let at = 0; at < 2; at++) {
+      journal.append([long])
+      // The old journal takes each before the next one comes.
+      await journal.close()
+    }
+    yield* listed('new')
+  })
+  await assert.rejects(missing, /too much has changed/)
+  assert.equal(journal.isComplete, true)
+  assert.equal((await stat(journal.path)).size > 18 * 1024 * 1024, true)
+})
+
 test('a journal that cannot be written is due, and complete once it is written again', async (t) => {
   const journal = await journalIn(t)
   await mkdir(journal.path)

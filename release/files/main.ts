@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { projectVersion } from '../version.ts'
+import { packNpm } from './npm-package.ts'
+import { runProgram } from './programs.ts'
+
+/** Writes the files of a release to `.build/release-files`; `npm run release` builds first. */
+const project = process.cwd()
+const version = projectVersion()
+const target = join(project, '.build', 'release-files')
+rmSync(target, { recursive: true, force: true })
+mkdirSync(target, { recursive: true })
+const stage = mkdtempSync(join(tmpdir(), 'leat-release-'))
+try {
+  packNpm(project, stage, target)
+  const sbom = ['sbom', '--omit=dev', '--package-lock-only', '--sbom-format=cyclonedx']
+  writeFileSync(join(target, `leat-${version}.cdx.json`), runProgram('npm', sbom, project))
+  const sums = readdirSync(target).map((name) => {
+    const sum = createHash('sha256')
+      .update(readFileSync(join(target, name)))
+      .digest('hex')
+    return `${sum}  ${name}\n`
+  })
+  writeFileSync(join(target, 'SHA256SUMS'), sums.join(''))
+  for (const name of readdirSync(target)) process.stdout.write(`${join(target, name)}\n`)
+} finally {
+  rmSync(stage, { recursive: true, force: true })
+}
