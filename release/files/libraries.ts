@@ -5,8 +5,8 @@ import { runProgram } from './programs.ts'
 /** Where native modules have a binary that the packages bring. */
 export type Platform = 'linux-x64' | 'linux-arm64' | 'darwin-x64' | 'darwin-arm64'
 
-/** Sources that only a build of a native module needs. */
-const SOURCES = ['classic-level/deps', 'node-addon-api']
+/** Sources that only a build of a native module needs. The package node-addon-api stays, or npm would fetch it. */
+const SOURCES = ['classic-level/deps']
 
 /**
  * Installs the libraries that run, as the lock file has them, into `folder`, without TypeScript and types. Native modules

@@ -35,6 +35,8 @@ test('the packed project installs without a registry, has no TypeScript, is type
   await writeFile(join(empty, 'package.json'), '{ "type": "module" }')
   await run(programs.npm, ['install', '--offline', '--silent', '--no-audit', join(folder, file)], {
     cwd: empty,
+    // An empty cache: nothing of another installation is at hand.
+    env: { npm_config_cache: join(folder, 'cache') },
   })
   const installed = join(empty, 'node_modules')
   const bytes = folderBytes(installed)

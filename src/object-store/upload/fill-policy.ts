@@ -46,9 +46,14 @@ export class FillPolicy {
   async countPull(manifest: Digest, repository: Repository): Promise<readonly Digest[]> {
     if (this.#afterPulls === 1 || this.#fill !== 'all' || !this.#isNamed(repository)) return []
     const key = `${repositoryKey(repository)}@${manifest}`
-    const count = (this.#pulls.get(key) ?? 0) + 1
-    this.#pulls.set(key, count)
-    if (count < this.#afterPulls) return []
+    this.#pulls.set(key, (this.#pulls.get(key) ?? 0) + 1)
+    return this.neededBy(manifest, repository)
+  }
+
+  /** Gives what the image needs if it was pulled often enough. What it references is known once it is stored. */
+  async neededBy(manifest: Digest, repository: Repository): Promise<readonly Digest[]> {
+    const key = `${repositoryKey(repository)}@${manifest}`
+    if ((this.#pulls.get(key) ?? 0) < this.#afterPulls) return []
     const needed = [manifest, ...(await this.#store.references(manifest))]
     for (const digest of needed) this.#wanted.set(digest, true)
     return needed

@@ -75,7 +75,13 @@ export class Uploads {
     if (!this.#policy.isFilling) return
     this.#subscriptions = [
       subscribe('flight.ended', ({ isStored, digest, repository }) => {
-        if (isStored) this.#inBackground(() => this.#offer(digest, repository))
+        if (!isStored) return
+        this.#inBackground(async () => {
+          await this.#offer(digest, repository)
+          // An image may have been pulled often enough before its manifest was stored.
+          for (const each of await this.#policy.neededBy(digest, repository))
+            await this.#offer(each, repository)
+        })
       }),
       subscribe('tag.revalidated', ({ repository, tag, outcome }) => {
         if (outcome === 'new' || outcome === 'moved' || outcome === 'same')

@@ -103,6 +103,27 @@ export class Metrics {
     help: 'Content that did not match its digest, by source.',
     labels: ['source'],
   })
+  readonly #objectStoreReads = new Counter({
+    name: 'leat_object_store_reads_total',
+    help: 'Contents for which the object store was asked: hit, miss, or failed.',
+    labels: ['outcome'],
+  })
+  readonly #objectStoreReadSeconds = new Histogram({
+    name: 'leat_object_store_read_seconds',
+    help: 'How long the object store took to bring a content, or to say that it does not have it.',
+    labels: ['outcome'],
+    bounds: UPSTREAM_BUCKETS_SECONDS,
+  })
+  readonly #objectStoreUploads = new Counter({
+    name: 'leat_object_store_uploads_total',
+    help: 'Contents that are in the object store after an upload: sent, or there already.',
+    labels: ['outcome'],
+  })
+  readonly #objectStoreUploadedBytes = new Counter({
+    name: 'leat_object_store_uploaded_bytes_total',
+    help: 'Bytes sent to the object store.',
+    labels: [],
+  })
   readonly #redirects = new Counter({
     name: 'leat_redirects_total',
     help: 'Redirects sent to clients of redirected hosts, by where they lead: upstream, or a bucket.',
@@ -211,6 +232,10 @@ export class Metrics {
       this.#peerBytes,
       this.#peerTakes,
       this.#webhookEvents,
+      this.#objectStoreReads,
+      this.#objectStoreReadSeconds,
+      this.#objectStoreUploads,
+      this.#objectStoreUploadedBytes,
       this.#redirects,
       this.#redirectLookups,
     ]
@@ -228,9 +253,18 @@ export class Metrics {
         this.#contentRequests.add(1, { source })
       }),
       subscribe('http.rejected', ({ reason }) => this.#rejected.add(1, { reason })),
-      subscribe('flight.attempted', ({ sourceKind, bytes }) =>
-        this.#fetched.add(bytes, { source: sourceKind }),
-      ),
+      subscribe('flight.attempted', ({ sourceKind, bytes, ms, error }) => {
+        this.#fetched.add(bytes, { source: sourceKind })
+        if (sourceKind !== 'object-store') return
+        const isMiss = error instanceof Failure && error.code === 'absent'
+        const outcome = error === undefined ? 'hit' : isMiss ? 'miss' : 'failed'
+        this.#objectStoreReads.add(1, { outcome })
+        this.#objectStoreReadSeconds.observe(ms / 1000, { outcome })
+      }),
+      subscribe('object-store.uploaded', ({ bytes }) => {
+        this.#objectStoreUploads.add(1, { outcome: bytes > 0 ? 'sent' : 'there' })
+        this.#objectStoreUploadedBytes.add(bytes, {})
+      }),
       subscribe('flight.ended', ({ kind, isStored, error }) => {
         const outcome = isStored ? 'stored' : error === undefined ? 'passed' : 'failed'
         this.#flights.add(1, { kind, outcome })

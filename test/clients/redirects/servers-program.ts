@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { dataKey } from '../../../src/object-store/layout/distribution.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
+import { withoutSettings } from '../../../testkit/agent-process.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { Daemon, freePort } from '../../../testkit/daemon.ts'
 import { serveTasks } from '../../../testkit/lab/remote-process.ts'
@@ -71,12 +72,11 @@ serveTasks({
     )
     const agent = `${address}:${await freePort()}`
     const admin = `127.0.0.1:${await freePort()}`
-    const daemon = new Daemon('the agent', process.execPath, [
-      MAIN,
-      'serve',
-      ...['--listen', agent, '--admin', admin, '--config', config, '--data', join(folder, 'data')],
+    const args = [
+      ...['serve', '--listen', agent, '--admin', admin, '--config', config, '--data', join(folder, 'data')],
       ...['--tls-cert', tls.certFile, '--tls-key', tls.keyFile],
-    ])
+    ]
+    const daemon = new Daemon('the agent', process.execPath, [MAIN, ...args], { env: withoutSettings() })
     await daemon.ready(async () => (await fetch(`http://${admin}/readyz`)).ok)
     return { registry: agent, caFile }
   },

@@ -210,3 +210,25 @@ test('rejected clients are counted by reason, starting from zero', () => {
     assert.equal(count('slow'), 0)
   })
 })
+
+test('what the object store brought, and did not have, is counted, and so are uploads', () => {
+  withMetrics((metrics) => {
+    const absent = new Failure('absent', 'none')
+    for (const error of [undefined, absent, new Failure('unavailable', 'down')]) {
+      publish('flight.attempted', { ...flightAttempted({}), sourceKind: 'object-store', error })
+    }
+    publish('object-store.uploaded', { bucket: 's3://images', digest: digestOf('1'), bytes: 70, ms: 3 })
+    publish('object-store.uploaded', { bucket: 's3://images', digest: digestOf('2'), bytes: 0, ms: 3 })
+    const text = metrics.text(GAUGES)
+    for (const line of [
+      'leat_object_store_reads_total{outcome="hit"} 1',
+      'leat_object_store_reads_total{outcome="miss"} 1',
+      'leat_object_store_reads_total{outcome="failed"} 1',
+      'leat_object_store_uploads_total{outcome="sent"} 1',
+      'leat_object_store_uploads_total{outcome="there"} 1',
+      'leat_object_store_uploaded_bytes_total 70',
+    ]) {
+      assert.ok(text.split('\n').includes(line), line)
+    }
+  })
+})

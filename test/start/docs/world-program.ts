@@ -23,6 +23,7 @@ const IMAGES = [
   ['library/alpine', '3.20'],
   ['library/alpine', 'latest'],
   ['acme/app', 'v1'],
+  ['team/app', '1'],
 ] as const
 /** The addresses of machines in the pages. */
 const ADDRESSES = ['10.0.0.1', '10.0.0.2', '192.168.1.10', '192.168.1.11']
@@ -75,7 +76,7 @@ async function prepare(): Promise<void> {
   const { cert, key } = makeCertificates()
   const secret = `${'0123456789abcdef'.repeat(4)}\n`
   const files: Readonly<Record<string, string>> = {
-    '/etc/leat/config.yaml': `upstreams: [${registry('docker.io')}, ${registry('ghcr.io')}]\nhosted: [team/**]\npeersSecretFile: ${join(work, 'swarm-secret')}\n`,
+    '/etc/leat/config.yaml': `upstreams: [${registry('docker.io')}, ${registry('ghcr.io')}, ${registry('registry.corp')}]\nhosted: [team/**]\npeersSecretFile: ${join(work, 'swarm-secret')}\n`,
     '/etc/leat/tls.crt': cert,
     '/etc/leat/tls.key': key,
     '/etc/containerd/config.toml': CONTAINERD,
@@ -108,6 +109,7 @@ async function prepareContent(): Promise<void> {
   const image = 'docker://127.0.0.1:5050/docker.io/library/alpine:3.20'
   const copies = [
     `skopeo copy --src-tls-verify=false --dest-tls-verify=false ${image} docker://127.0.0.1:5050/team/app:1`,
+    'agent warm registry.corp/team/app:1',
     `mkdir -p images/alpine /srv/skopeo/alpine /srv/images/alpine`,
     `skopeo copy --src-tls-verify=false ${image} dir:images/alpine/3.20`,
     `cp -r images/alpine/3.20 /srv/skopeo/alpine/3.20 && cp -r images/alpine/3.20 /srv/images/alpine/3.20`,
