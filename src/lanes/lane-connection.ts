@@ -80,7 +80,6 @@ export class LaneConnection {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#reason = reason
-    this.#body?.end()
     this.#lane.post({ do: 'close', connection: this.#number })
     // Only lent memory is worth waiting for.
     if (this.#body === undefined) this.#reject(reason)
@@ -136,10 +135,12 @@ export class LaneConnection {
     if (report.is === 'closed') {
       this.#hasReceived ||= report.hasReceived && report.requests === this.#requests
       this.#close(errorOf(report.error))
-    } else if (this.#isClosing) return
+    }
+    // What the lane has read before it closes is kept: the next attempt continues after it.
+    else if (report.is === 'filled') this.#body?.filled(report.length)
+    else if (this.#isClosing) return
     else if (report.is === 'connected') this.#resolve(undefined)
     else if (report.is === 'head') this.#takeHead(report)
-    else if (report.is === 'filled') this.#body?.filled(report.length)
     else {
       this.#isBodyRead = true
       this.#isReusable = report.isReusable

@@ -120,6 +120,8 @@ export async function pushBlob(
 
 export interface ImageParts {
   readonly config: Digest
+  /** Default: 1. The sizes of layers are 1, too: a registry need not know them. */
+  readonly configSize?: number
   readonly layers: readonly Digest[]
   readonly subject?: Digest
   readonly artifactType?: string
@@ -127,14 +129,21 @@ export interface ImageParts {
 }
 
 /** The bytes of an image manifest. */
-export function imageOf({ config, layers, subject, artifactType, annotations }: ImageParts): Buffer {
-  const described = (digest: Digest, mediaType: string) => ({ mediaType, digest, size: 1 })
+export function imageOf({
+  config,
+  configSize,
+  layers,
+  subject,
+  artifactType,
+  annotations,
+}: ImageParts): Buffer {
+  const described = (digest: Digest, mediaType: string, size = 1) => ({ mediaType, digest, size })
   return Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: OCI_MANIFEST,
       ...(artifactType === undefined ? {} : { artifactType }),
-      config: described(config, 'application/vnd.oci.image.config.v1+json'),
+      config: described(config, 'application/vnd.oci.image.config.v1+json', configSize),
       layers: layers.map((layer) => described(layer, 'application/vnd.oci.image.layer.v1.tar')),
       ...(subject === undefined ? {} : { subject: described(subject, OCI_MANIFEST) }),
       ...(annotations === undefined ? {} : { annotations }),

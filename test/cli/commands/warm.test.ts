@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { FlightPolicy } from '../../../src/fetch/flight/flight-policy.ts'
 import { WarmLine } from '../../../src/schemas/warm-report.ts'
+import { Layout } from '../../../src/store/files/layout.ts'
 import { openStore } from '../../../src/store/open.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
 import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
@@ -205,16 +207,22 @@ test('with --data, an image that exceeds the limit fails with one sentence', asy
   )
 })
 
+/** Resolves when the file has this size. */
+async function hasBytes(path: string, size: number): Promise<void> {
+  while (((await stat(path).catch(() => undefined))?.size ?? 0) < size) await delay(5)
+}
+
 for (const way of ['a running agent', 'a folder without one'] as const) {
   test(`after Ctrl-C, the next run resumes the download: ${way}`, async (t) => {
     const repository = way === 'a running agent' ? 'slow' : 'slower'
     const [layer] = upstream.addImage(repository, 'v1', [randomBytes(400 * KIB)]).layers
     assert.ok(layer)
     upstream.fault(layer, { stallAt: 200 * KIB, times: 1 })
+    const data = join(folder, `interrupted-${repository}`)
     const where =
       way === 'a running agent'
-        ? at(await Node.start(t, upstream, { patience: PATIENCE }))
-        : ['--data', join(folder, 'interrupted'), '--config', config]
+        ? at(await Node.start(t, upstream, { patience: PATIENCE, data }))
+        : ['--data', data, '--config', config]
     const args = ['warm', `up.test/${repository}:v1`, ...where]
     const child = spawn(process.execPath, [MAIN, ...args], {
       env: { PATH: process.env['PATH'] },
@@ -226,6 +234,7 @@ for (const way of ['a running agent', 'a folder without one'] as const) {
       err += text
     })
     await upstream.stalled(layer)
+    await hasBytes(join(new Layout(data).partialOf(layer), 'data'), 100 * KIB)
     child.kill('SIGINT')
     const [code] = await once(child, 'close')
     assert.equal(code, 130)

@@ -43,7 +43,7 @@ async function startHosting(t: TestContext): Promise<HostingAgent> {
       const config = Buffer.from(`{"salt":"${salt}"}`)
       const digest = digestOf(config)
       await send('POST', `${name}/blobs/uploads/?digest=${digest}`, config, 'application/octet-stream')
-      const manifest = imageOf({ config: digest, layers: [] })
+      const manifest = imageOf({ config: digest, configSize: config.length, layers: [] })
       await send('PUT', `${name}/manifests/${tag}`, manifest, OCI_MANIFEST)
       return digestOf(manifest)
     },
