@@ -35,6 +35,6 @@ test('an UpstreamRegistry that is no registry stops the start with a sentence', 
   assert.equal(code, 2)
   assert.match(
     err,
-    /^agent: UpstreamRegistry is "http:\/\/us-docker\.pkg\.dev\/v2\/"; expected an https URL [^\n]*\n$/,
+    /^agent: UpstreamRegistry has a wrong value; expected an https URL [^\n]*\n$/,
   )
 })
