@@ -57,9 +57,18 @@ test('clients that cannot be are refused with their line', async () => {
     ],
     [`clients: [{ ranges: [{ regions: [x] }], ${to} }]`, /ranges\[0\] has no file/],
     ['clients: [{ networks: [::1], to: gs://x }]', /to has a wrong value; expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "https://u:p@x/" }]', /\.to has a wrong value; expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "https://x/?q=1" }]', /\.to has a wrong value; expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "s3://bucket/../x" }]', /\.to has a wrong value; expected s3:\/\/bucket/],
+    [
+      'clients: [{ networks: [::1], to: "https://u:p@x/" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
+    [
+      'clients: [{ networks: [::1], to: "https://x/?q=1" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
+    [
+      'clients: [{ networks: [::1], to: "s3://bucket/../x" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
     ['clients: [{ networks: [::1], to: "https://x/", region: a }]', /has region, which is for s3:\/\/ only/],
     ['trustedProxies: [x]', /trustedProxies.* is "x"; expected a network/],
   ]
