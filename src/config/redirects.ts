@@ -1,5 +1,6 @@
 import { parseRegistryUrl } from '../oci/names/registry-url.ts'
 import { network, type RedirectClientSettings, redirectClients } from './buckets/redirect-clients.ts'
+import { urlText } from './buckets/url-text.ts'
 import { parseHostName } from './values/address.ts'
 import {
   type Format,
@@ -24,7 +25,7 @@ export interface RedirectSettings {
 }
 
 const EXAMPLE = 'https://us-docker.pkg.dev/v2/project/repo/'
-export const registryUrl = text(
+export const registryUrl = urlText(
   (given) => (parseRegistryUrl(given) === undefined ? undefined : given),
   `an https URL with /v2/ and a final slash, such as ${EXAMPLE}`,
   textLike(/^[Hh][Tt][Tt][Pp][Ss]:.*\/$/),

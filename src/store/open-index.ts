@@ -1,6 +1,6 @@
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
-import { journalState } from './care/journal-care.ts'
+import { forgetJournalState, journalState } from './care/journal-care.ts'
 import { type ReconcileResult, reconcile } from './care/recover.ts'
 import { restoreHosted } from './care/restore-hosted.ts'
 import {
@@ -27,6 +27,8 @@ export async function openIndex(
   let { database, isMended } = await openDatabase(layout)
   for (const mend of [repairDatabase, rebuildDatabase, undefined]) {
     try {
+      // A start that ends before what is hosted has come back is repeated by the next one.
+      if (isMended) await forgetJournalState(database)
       if (isMended || (await journalState(database)) === undefined) {
         if ((await restoreHosted(database, journal.path)) > 0) isMended = true
       }

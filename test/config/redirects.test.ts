@@ -34,11 +34,11 @@ test('a redirect that cannot be is refused with its line', async () => {
     ],
     [
       'redirects:\n  - host: x.test\n    to: http://ghcr.io/v2/\n',
-      /^FILE:3: redirects\[0\]\.to is .*https URL/,
+      /^FILE:3: redirects\[0\]\.to has a wrong value; .*https URL/,
     ],
     [
       'redirects:\n  - host: x.test\n    to: https://ghcr.io/v2\n',
-      /^FILE:3: redirects\[0\]\.to is .*final slash/,
+      /^FILE:3: redirects\[0\]\.to has a wrong value; .*final slash/,
     ],
     [
       `redirects:\n  - { host: x.test, to: ${url}, mode: proxy }\n`,

@@ -68,7 +68,7 @@ test('an invalid value in the file is refused with its line and what is allowed'
     ['upstreams: {a: b}\n', /^FILE:1: upstreams is a map; expected a list/],
     [
       'upstreams:\n  - docker.io\n',
-      /^FILE:2: upstreams\[0\] is "docker.io"; expected a map with keys out of namespace/,
+      /^FILE:2: upstreams\[0\] is a text; expected a map with keys out of namespace/,
     ],
     ['upstreams:\n  - host: ghcr.io\n', /^FILE:2: upstreams\[0\] has no namespace/],
     ['upstreams:\n  - namespace: a.io\n    host: []\n', /empty list of hosts/],

@@ -1,6 +1,7 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { HOST_SCHEMA } from '../values/address.ts'
 import { matching, oneOf, path, text, textLike, yesOrNo } from '../values/format.ts'
+import { urlText } from './url-text.ts'
 
 const BUCKET_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([\w./-]*))?$/
 
@@ -26,7 +27,7 @@ export function parseServerUrl(given: string): string | undefined {
 
 /** How a bucket is reached. */
 export const BUCKET_FIELDS = {
-  endpoint: text(
+  endpoint: urlText(
     parseServerUrl,
     'a URL such as https://s3.example:9000, without credentials',
     textLike(/^[Hh][Tt][Tt][Pp][Ss]?:/),

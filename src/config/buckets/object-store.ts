@@ -3,6 +3,7 @@ import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } fro
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
+import { urlText } from './url-text.ts'
 
 /** A bucket that is asked before upstream. */
 export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
@@ -22,7 +23,7 @@ function countTo(most: number): Format<number> {
 
 const entry = record(
   {
-    url: text(parseBucketUrl, 's3://bucket or s3://bucket/prefix'),
+    url: urlText(parseBucketUrl, 's3://bucket or s3://bucket/prefix'),
     ...BUCKET_FIELDS,
     sse: oneOf('AES256', 'aws:kms'),
     sseKeyId: text((given) => given, 'the name of a key'),

@@ -11,6 +11,7 @@ import {
   text,
 } from '../values/format.ts'
 import { BUCKET_FIELDS, parseBucketUrl, parseServerUrl } from './bucket-fields.ts'
+import { urlText } from './url-text.ts'
 
 /** Where some clients of a redirected host are, and the bucket near them. */
 export interface RedirectClientSettings {
@@ -37,7 +38,7 @@ const rangeFile = record(
   { file: path, regions: listOf(matching(/^[\w.*-]{1,60}$/, 'a region such as eu-west-1 or europe-*')) },
   ['file'],
 )
-const target = text(
+const target = urlText(
   (given) => (parseBucketUrl(given) ?? parseServerUrl(given)) && given,
   's3://bucket, s3://bucket/prefix, or the URL of a public bucket such as https://images-eu.example.dev/',
 )

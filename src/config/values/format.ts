@@ -188,7 +188,9 @@ export function quote(given: string): string {
   return JSON.stringify(short)
 }
 
+/** Does not repeat a text, which may be a secret where something else is expected. */
 function nounFor(given: GivenValue): string {
   if (given.value instanceof Map) return 'a map'
-  return typeof given.value === 'string' ? quote(given.value) : 'a list'
+  if (typeof given.value !== 'string') return 'a list'
+  return given.value === '' ? 'empty' : 'a text'
 }

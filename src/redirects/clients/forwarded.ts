@@ -43,24 +43,42 @@ function hopsInList(header: string): readonly (string | undefined)[] {
   return header.split(',').map((hop) => addressIn(hop.trim()))
 }
 
-/** A part of a header up to a separator that is in no quoted string. */
-const ELEMENT = /(?:[^",]|"(?:[^"\\]|\\.)*")+/g
-const PAIR = /(?:[^";]|"(?:[^"\\]|\\.)*")+/g
-const QUOTED = /"(?:[^"\\]|\\.)*"/g
+/** A longer `Forwarded` header is not read: its client is not known. */
+const MOST_CHARACTERS = 2048
 
 /**
  * RFC 7239 section 4: elements between commas, each with `for=` and other pairs between semicolons. A header whose last
  * quoted string does not end is not read: a client could hide in it what its proxy adds.
  */
 function hopsInForwarded(header: string): readonly (string | undefined)[] {
-  if (header.replace(QUOTED, '').includes('"')) return [undefined]
-  return (header.match(ELEMENT) ?? []).map((element) => {
-    const values = (element.match(PAIR) ?? []).flatMap(
-      (pair) => /^\s*for\s*=\s*(.*?)\s*$/i.exec(pair)?.[1] ?? [],
-    )
-    const [value] = values
-    return value === undefined || values.length > 1 ? undefined : addressIn(value.replace(/^"(.*)"$/, '$1'))
+  const elements = header.length > MOST_CHARACTERS ? undefined : partsOf(header, ',')
+  return elements?.map(hopInElement) ?? [undefined]
+}
+
+function hopInElement(element: string): string | undefined {
+  const values = (partsOf(element, ';') ?? []).flatMap((pair) => {
+    const [name = '', ...value] = pair.split('=')
+    return value.length > 0 && name.trim().toLowerCase() === 'for' ? [value.join('=').trim()] : []
   })
+  const [value] = values
+  return value === undefined || values.length > 1 ? undefined : addressIn(value.replace(/^"(.*)"$/, '$1'))
+}
+
+/** The parts that are not empty, between separators outside quoted strings. Undefined: a quoted string does not end. */
+function partsOf(text: string, separator: string): readonly string[] | undefined {
+  const parts: string[] = []
+  let start = 0
+  let isQuoted = false
+  for (let at = 0; at < text.length; at += 1) {
+    if (text[at] === '"') isQuoted = !isQuoted
+    else if (isQuoted && text[at] === '\\') at += 1
+    else if (!isQuoted && text[at] === separator) {
+      parts.push(text.slice(start, at))
+      start = at + 1
+    }
+  }
+  parts.push(text.slice(start))
+  return isQuoted ? undefined : parts.filter((part) => part !== '')
 }
 
 /** Reads an address, with or without a port and the brackets of IPv6. */

@@ -23,6 +23,11 @@ export async function journalState(database: Database): Promise<string | undefin
   return database.get(STATE_KEY)
 }
 
+/** From now on no journal belongs to this index, until what is hosted has come back and `JournalCare` is opened. */
+export async function forgetJournalState(database: Database): Promise<void> {
+  await database.batch().del(STATE_KEY).write({ sync: true })
+}
+
 /** Keeps the journal of what is hosted complete: writes it again from the index when it is not, or has become long. */
 export class JournalCare {
   readonly #options: JournalCareOptions

@@ -34,10 +34,10 @@ test('entries of the settings come before UpstreamRegistry, and their allow list
 })
 
 test('an UpstreamRegistry that is no https URL with /v2/ stops the start with a sentence', () => {
-  for (const value of ['http://x.test/v2/', 'https://x.test/', 'x'])
+  for (const value of ['http://x.test/v2/', 'https://x.test/', 'https://u:hunter2@x.test/v2/', 'x'])
     assert.throws(
       () => redirectOptions({ redirects: [], allow: undefined }, { UpstreamRegistry: value }),
-      /^SettingsError: UpstreamRegistry is ".*"; expected an https URL with \/v2\/ and a final slash/,
+      /^SettingsError: UpstreamRegistry has a wrong value; expected an https URL with \/v2\/ and a final slash/,
     )
 })
 

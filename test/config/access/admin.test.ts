@@ -22,7 +22,7 @@ for (const [yaml, message] of [
     /adminAuth has no tokenFile; give the file of the token for everything/,
   ],
   ['adminAuth: { tokenFile: /t, readTokenFile: /t }', /adminAuth names one file twice/],
-  ['adminAuth: secret', /adminAuth is "secret"; expected a map with keys out of tokenFile, readTokenFile/],
+  ['adminAuth: secret', /adminAuth is a text; expected a map with keys out of tokenFile, readTokenFile/],
   ['adminTls: { cert: /c }', /adminTls needs both cert and key/],
 ] as const) {
   test(`${yaml} is refused`, async () => {

@@ -72,7 +72,7 @@ test('the keys of a token service are PEM, a file of keys, or an address', async
 
 const TOKEN = 'realm: https://l.test/t, service: r, issuer: i'
 for (const [yaml, message] of [
-  ['auth:', /^FILE:1: auth is ""; expected a map with keys out of htpasswd, token/],
+  ['auth:', /^FILE:1: auth is empty; expected a map with keys out of htpasswd, token/],
   ['auth: { loopback: open }', /^FILE:1: auth has no way to log in; give htpasswd, token or clientCert/],
   [
     'auth:\n  htpasswd: /u\n  loopback: closed',

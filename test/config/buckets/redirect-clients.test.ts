@@ -56,10 +56,19 @@ test('clients that cannot be are refused with their line', async () => {
       /networks is "10\.0\.0\.0\/33"; expected a network|networks\[0\] is/,
     ],
     [`clients: [{ ranges: [{ regions: [x] }], ${to} }]`, /ranges\[0\] has no file/],
-    ['clients: [{ networks: [::1], to: gs://x }]', /to is "gs:\/\/x"; expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "https://u:p@x/" }]', /\.to is .*expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "https://x/?q=1" }]', /\.to is .*expected s3:\/\/bucket/],
-    ['clients: [{ networks: [::1], to: "s3://bucket/../x" }]', /\.to is .*expected s3:\/\/bucket/],
+    ['clients: [{ networks: [::1], to: gs://x }]', /to has a wrong value; expected s3:\/\/bucket/],
+    [
+      'clients: [{ networks: [::1], to: "https://u:p@x/" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
+    [
+      'clients: [{ networks: [::1], to: "https://x/?q=1" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
+    [
+      'clients: [{ networks: [::1], to: "s3://bucket/../x" }]',
+      /\.to has a wrong value; expected s3:\/\/bucket/,
+    ],
     ['clients: [{ networks: [::1], to: "https://x/", region: a }]', /has region, which is for s3:\/\/ only/],
     ['trustedProxies: [x]', /trustedProxies.* is "x"; expected a network/],
   ]

@@ -50,6 +50,10 @@ test('Forwarded is read in the same way', () => {
     ['for=unknown', undefined],
     ['proto=https', undefined],
     ['for=1.1.1.1;for=192.0.2.1', undefined],
+    ['proto=https,, For = 192.0.2.1 ;;by=x,', '192.0.2.1'],
+    ['for=192.0.2.1;x="\\"a,b\\\\"', '192.0.2.1'],
+    ['for==192.0.2.1', undefined],
+    ['for', undefined],
   ]
   for (const [header, expected] of table) assert.equal(by(undefined, header), expected, header)
 })
@@ -68,6 +72,13 @@ test('a client cannot hide what its proxy adds, nor put an address into what the
     }),
     runs(200),
   )
+})
+
+test('a Forwarded header of more than 2 KiB is not read, so that it cannot keep the agent busy', () => {
+  const withLength = (length: number): string => 'for=192.0.2.1'.padStart(length)
+  assert.equal(by(undefined, withLength(2048)), '192.0.2.1')
+  assert.equal(by(undefined, withLength(2049)), undefined)
+  assert.equal(by('192.0.2.1', withLength(2049)), PROXY)
 })
 
 test('two headers that do not agree are not believed', () => {

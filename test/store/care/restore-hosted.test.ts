@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Repository } from '../../../src/oci/names/repository.ts'
+import { keysUnder } from '../../../src/store/database/database.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import { readJournal } from '../../../src/store/journal/read-journal.ts'
+import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { stored } from '../../conformance/blob-steps.ts'
@@ -48,6 +50,19 @@ async function removeTables(path: string): Promise<void> {
     if (/\.(?:ldb|log)$|^(?:MANIFEST|CURRENT)/.test(name)) await truncate(join(path, 'index', name), 0)
 }
 
+/** Changes an index that no agent has open. */
+async function changeIndex(path: string, change: (database: ResilientLevel) => Promise<void>): Promise<void> {
+  const database = new ResilientLevel(join(path, 'index'))
+  await database.open()
+  await change(database)
+  await database.close()
+}
+
+/** The next start must repair the index, which loses nothing by that. */
+function damage(path: string): Promise<void> {
+  return rm(join(path, 'index', 'CURRENT'))
+}
+
 test('what is hosted is there after the index was lost, with small manifests and referrers', async (t) => {
   const { path, store: first, hosted, image, signature } = await pushedFolder(t)
   await first.close()
@@ -86,10 +101,7 @@ test('a journal that the last run has not ended is written again from the index'
   const [whole, text] = [(await all(readJournal(journal))).length, await readFile(journal, 'utf8')]
   assert.ok(whole > 0)
   // The agent starts, and is killed: the index says that the journal was open, and the last lines may be missing.
-  const database = new ResilientLevel(join(path, 'index'))
-  await database.open()
-  await database.put('journal', 'open')
-  await database.close()
+  await changeIndex(path, (database) => database.put('journal', 'open'))
   await writeFile(journal, text.slice(0, 100))
   const second = await opened(t, { path })
   while ((await all(readJournal(journal))).length < hosted.links.length + hosted.tags.length)
@@ -118,3 +130,41 @@ test('a small manifest in the journal that is not what its digest says does not 
   assert.equal(await store.blobs.open(signature), undefined)
   assert.deepEqual(lost, [{ digest: signature, repositories: [APP] }])
 })
+
+test('a recovery that was interrupted is repeated by the next start', async (t) => {
+  const { path, store: first, hosted } = await pushedFolder(t)
+  await first.close()
+  await changeIndex(path, async (database) => {
+    for (const kind of ['link', 'linked', 'hosted', 'pulled'])
+      for (const key of await database.keys(keysUnder(kind)).all()) await database.del(key)
+  })
+  await damage(path)
+  // The start repairs the index and ends while it reads the journal.
+  const journal = join(path, 'hosted')
+  await rename(journal, `${journal}-aside`)
+  await mkdir(journal)
+  const repaired = published(t, 'store.repaired')
+  await assert.rejects(openStore({ path }), { code: 'disk' })
+  assert.equal(repaired.length, 1)
+  await rmdir(journal)
+  await rename(`${journal}-aside`, journal)
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.equal(repaired.length, 1)
+  assert.deepEqual(await hostedIn(store), hosted)
+})
+
+for (const [what, change] of [
+  ['lost', (database, key) => database.del(key)],
+  ['damaged', (database, key) => database.put(key, '{}')],
+] satisfies [string, (database: ResilientLevel, key: string) => Promise<void>][]) {
+  test(`a small manifest comes back if the index has its entry and its bytes are ${what}`, async (t) => {
+    const { path, store: first, hosted, signature } = await pushedFolder(t)
+    await first.close()
+    await changeIndex(path, (database) => change(database, `bytes!${signature}`))
+    await damage(path)
+    const store = await opened(t, { path })
+    await store.recovered
+    assert.deepEqual(await hostedIn(store), hosted)
+  })
+}
