@@ -3,6 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { withoutSettings } from '../../../testkit/agent-process.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { answers, Daemon } from '../../../testkit/daemon.ts'
 import { run } from '../../../testkit/programs.ts'
@@ -125,11 +126,11 @@ async function prepareContent(): Promise<void> {
   }
 }
 
-function environment(): Record<string, string> {
+function environment(): Record<string, string | undefined> {
   return {
+    ...withoutSettings(),
     PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
     HOME: folder,
-    LEAT_MIN_FREE: '0',
     OLD: '0123456789abcdef',
     NEW: 'fedcba9876543210',
   }
