@@ -56,7 +56,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'object-store/reading/bucket-source.test.ts': [
     'object-store/object-store.ts',
     'object-store/reading/bucket-names.ts',
-    'object-store/reading/object-store-registry.ts',
   ],
   'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
