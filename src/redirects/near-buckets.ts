@@ -24,9 +24,9 @@ export class NearBuckets {
     this.#isTrustedProxy = networkFilter(trustedProxies)
   }
 
-  /** Reads the files of the networks. Rejects with a `FileProblem` if one cannot be used. */
+  /** Reads the files of the networks and of the buckets. Rejects with a `FileProblem` if one cannot be used. */
   async open(): Promise<void> {
-    await Promise.all(this.#entries.map(({ networks }) => networks.open()))
+    await Promise.all(this.#entries.flatMap(({ networks, lookups }) => [networks.open(), lookups.open()]))
   }
 
   /** The URL of a blob in the bucket near the client. Undefined: there is none, or it is not known to have the blob. */

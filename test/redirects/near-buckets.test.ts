@@ -90,3 +90,21 @@ test('a bucket that is down sends no client away', async (t) => {
   assert.equal(await locate({ address: '10.1.2.3' }), undefined)
   assert.notEqual(await locate({ address: '10.9.9.9' }), undefined)
 })
+
+test('a bucket whose file of an authority is missing cannot be opened', async (t) => {
+  const caFile = '/nonexistent/ca.pem'
+  const bucket = {
+    bucket: 'eu',
+    prefix: '',
+    endpoint: 'https://eu.test',
+    credentials: 'none',
+    caFile,
+  } as const
+  const clients = [{ networks: ['10.0.0.0/8'], to: { name: 'eu', bucket } }]
+  const buckets = new NearBuckets(
+    { host: 'x', to: 'https://reg.test/v2/', clients },
+    { userAgent: 'leat/test', proxies: undefined },
+  )
+  addCleanup(t, () => buckets.close())
+  await assert.rejects(buckets.open(), { name: 'FileProblem', file: caFile })
+})

@@ -10,6 +10,8 @@ import { NO_PAYLOAD, Signer } from './signer.ts'
 const CONNECTIONS = 8
 const CONNECT_MS = 5_000
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024
+/** Only the begin of a longer error is read. */
+const MAX_ERROR_BYTES = 64 * 1024
 
 export interface BucketRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
@@ -90,6 +92,11 @@ export class BucketRequests {
     }
   }
 
+  /** Reads the file of the authority. Rejects with a `FileProblem` if it cannot be used. */
+  async open(): Promise<void> {
+    await this.#opened()
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     const dispatcher = await this.#dispatcher?.catch(() => undefined)
@@ -111,7 +118,10 @@ export class BucketRequests {
         reset: false,
         signal: within,
       })
-      const text = await readText(answer.body, this.source)
+      const text =
+        answer.statusCode < 300
+          ? await readText(answer.body, this.source)
+          : await readBegin(answer.body, MAX_ERROR_BYTES)
       const get = (name: string): string | undefined => [answer.headers[name]].flat()[0]
       return {
         answer: { status: answer.statusCode, headers: { get }, text },
@@ -126,7 +136,11 @@ export class BucketRequests {
 
   #opened(): Promise<Dispatcher> {
     if (this.#isClosed) return Promise.reject(new Failure('stopping', 'The agent is stopping.'))
-    this.#dispatcher ??= this.#open()
+    this.#dispatcher ??= this.#open().catch((error: unknown) => {
+      // The file of an authority may be mended later.
+      this.#dispatcher = undefined
+      throw error
+    })
     return this.#dispatcher
   }
 
@@ -177,4 +191,15 @@ async function readText(body: AsyncIterable<Buffer>, source: string): Promise<st
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
+}
+
+async function readBegin(body: AsyncIterable<Buffer>, limit: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= limit) break
+  }
+  return Buffer.concat(chunks).subarray(0, limit).toString('utf8')
 }

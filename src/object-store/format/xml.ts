@@ -5,14 +5,30 @@ const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&',
  * of each, unread.
  */
 export function elementsOf(xml: string, name: string): readonly string[] {
-  const pattern = new RegExp(`<${name}(?:\\s[^>]*)?>([\\s\\S]*?)</${name}>`, 'g')
-  return [...xml.matchAll(pattern)].map(([, inner = '']) => inner)
+  return [...elements(xml, name)]
 }
 
 /** The text of the first element with this name. */
 export function textOf(xml: string, name: string): string | undefined {
-  const [inner] = elementsOf(xml, name)
+  const { value: inner } = elements(xml, name).next()
   return inner === undefined ? undefined : unescapeXml(inner)
+}
+
+/** Each character is looked at a bounded number of times, because the server chooses the text: an element without an end ends it. */
+function* elements(xml: string, name: string): Generator<string, undefined> {
+  const endTag = `</${name}>`
+  let from = 0
+  for (;;) {
+    const start = xml.indexOf(`<${name}`, from)
+    if (start === -1) return
+    from = start + name.length + 1
+    if (!/^[\s>]/.test(xml.charAt(from))) continue
+    const inner = xml.indexOf('>', from) + 1
+    const end = inner === 0 ? -1 : xml.indexOf(endTag, inner)
+    if (end === -1) return
+    yield xml.slice(inner, end)
+    from = end + endTag.length
+  }
 }
 
 function unescapeXml(text: string): string {

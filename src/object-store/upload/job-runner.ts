@@ -90,8 +90,9 @@ export class JobRunner {
     const known = await this.#bucket.read(key, { signal })
     if (known !== undefined) {
       const isSame = this.#layout.parseTag(known.text) === digest
-      // Another node has heard of upstream later.
-      if (known.modifiedAt > checkedAt || (isSame && isYoung(known.modifiedAt))) return
+      // Another node has heard of upstream later. A record that comes from the link itself is as old as the link, and must not
+      // make it younger: so the age of the record counts, and not the time of the day.
+      if (known.modifiedAt > checkedAt || (isSame && checkedAt - known.modifiedAt < RENEW_LINK_MS)) return
     }
     const index = this.#layout.tagIndexKey(repository, tag, digest)
     if (index !== undefined) await this.#put(index, digest, { signal })

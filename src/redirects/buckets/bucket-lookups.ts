@@ -31,7 +31,7 @@ export const LOOKUP_POLICY: LookupPolicy = {
 /** Knows which blobs a bucket has, and gives their URLs. Clients never wait for it longer than the policy says. */
 export class BucketLookups {
   readonly name: string
-  readonly #bucket: Pick<RedirectBucket, 'has' | 'url' | 'close'>
+  readonly #bucket: Pick<RedirectBucket, 'open' | 'has' | 'url' | 'close'>
   readonly #policy: LookupPolicy
   readonly #found: BoundedMap<string, true>
   readonly #missing: BoundedMap<string, true>
@@ -41,7 +41,7 @@ export class BucketLookups {
 
   constructor(
     name: string,
-    bucket: Pick<RedirectBucket, 'has' | 'url' | 'close'>,
+    bucket: Pick<RedirectBucket, 'open' | 'has' | 'url' | 'close'>,
     policy: LookupPolicy = LOOKUP_POLICY,
   ) {
     this.name = name
@@ -60,6 +60,11 @@ export class BucketLookups {
       this.#onFailed(error)
       return undefined
     }
+  }
+
+  /** Rejects with a `FileProblem` if a file of the bucket's settings cannot be used. */
+  open(): Promise<void> {
+    return this.#bucket.open()
   }
 
   async close(): Promise<void> {

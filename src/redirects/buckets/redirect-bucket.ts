@@ -47,6 +47,11 @@ export class RedirectBucket {
     return (await this.#requests.signer.presign(url, presigned)).href
   }
 
+  /** Reads the file of the authority. Rejects with a `FileProblem` if it cannot be used. */
+  open(): Promise<void> {
+    return this.#requests.open()
+  }
+
   close(): Promise<void> {
     return this.#requests.close()
   }

@@ -1,4 +1,4 @@
-import { algorithmOf, digestOf } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
 import { childrenOf, parseManifest } from '../../oci/manifest.ts'
 import { PUSHED } from '../../ports/hosted/hosted-store.ts'
 import type { Database } from '../database/database.ts'
@@ -39,14 +39,14 @@ export async function restoreHosted(database: Database, journalPath: string): Pr
   return count
 }
 
-/** Stores an inline content that the index does not have, if it is what its digest says. */
+/** Stores an inline content that the index lacks or has damaged, if the bytes are what its digest says. */
 async function restoreInline(
   index: BlobIndex,
   { digest, mediaType }: Extract<JournalRecord, { do: 'link' }>,
   bytes: Uint8Array,
   storedAt: number,
 ): Promise<void> {
-  if ((await index.get(digest)) !== undefined || digestOf(bytes, algorithmOf(digest)) !== digest) return
+  if (digestOf(bytes, algorithmOf(digest)) !== digest || (await hasContent(index, digest))) return
   const parsed = parseManifest(bytes, mediaType)
   await index.put(
     {
@@ -66,4 +66,12 @@ async function restoreInline(
     },
     { sync: false },
   )
+}
+
+/** An entry is no proof of an inline content: a repair may lose its bytes alone. The other contents are files. */
+async function hasContent(index: BlobIndex, digest: Digest): Promise<boolean> {
+  const entry = await index.get(digest)
+  if (!entry?.isInline) return entry !== undefined
+  const bytes = await index.bytes(digest)
+  return bytes !== undefined && digestOf(bytes, algorithmOf(digest)) === digest
 }

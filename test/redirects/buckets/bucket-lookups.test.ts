@@ -28,6 +28,8 @@ class Bucket {
     return `https://bucket.test/${digest}`
   }
 
+  async open(): Promise<void> {}
+
   async close(): Promise<void> {}
 }
 

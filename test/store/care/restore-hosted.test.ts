@@ -153,3 +153,18 @@ test('a recovery that was interrupted is repeated by the next start', async (t) 
   assert.equal(repaired.length, 1)
   assert.deepEqual(await hostedIn(store), hosted)
 })
+
+for (const [what, change] of [
+  ['lost', (database, key) => database.del(key)],
+  ['damaged', (database, key) => database.put(key, '{}')],
+] satisfies [string, (database: ResilientLevel, key: string) => Promise<void>][]) {
+  test(`a small manifest comes back if the index has its entry and its bytes are ${what}`, async (t) => {
+    const { path, store: first, hosted, signature } = await pushedFolder(t)
+    await first.close()
+    await changeIndex(path, (database) => change(database, `bytes!${signature}`))
+    await damage(path)
+    const store = await opened(t, { path })
+    await store.recovered
+    assert.deepEqual(await hostedIn(store), hosted)
+  })
+}
