@@ -19,15 +19,19 @@ export interface Agent {
    * no further part: `start` closes the part that it was opening, and rejects.
    */
   stop(options?: { drainMs?: number }): Promise<void>
+  /** Where the agent listens. Throws before the agent has started. */
+  readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
+  /** Each is a sentence about a setting that should be changed; empty before the agent has started. */
+  readonly warnings: readonly string[]
+}
+
+/** An agent whose options can be changed while it runs, as `agent serve` does when its settings file changes. */
+export interface ReloadableAgent extends Agent {
   /**
    * Takes over those of the options that a running agent can change; the others are ignored. It takes over all of them or
    * rejects: with a `FileProblem` if a file that they name cannot be used. Requests under way end as they have begun.
    */
   reload(options: LiveOptions): Promise<void>
-  /** Where the agent listens. Throws before the agent has started. */
-  readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
-  /** Each is a sentence about a setting that should be changed; empty before the agent has started. */
-  readonly warnings: readonly string[]
 }
 
 /** The options that a running agent can change. */
@@ -39,7 +43,7 @@ const DRAIN_MS = 25_000
 /** With more open blobs than this, scrubbing would slow down the clients that read them. */
 const MAX_READS_WHILE_QUIET = 2
 
-export function createAgent(options: AgentOptions): Agent {
+export function createAgent(options: AgentOptions): ReloadableAgent {
   return new NodeAgent(options)
 }
 
@@ -76,7 +80,7 @@ async function withCore<Result>(
 }
 
 /** The life of an agent: it starts the parts that `wiring.ts` constructs, and stops them in reverse order. */
-class NodeAgent implements Agent {
+class NodeAgent implements ReloadableAgent {
   readonly #options: AgentOptions
   readonly #cleanup = new CleanupStack()
   readonly #state: AgentState

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import * as v from 'valibot'
-import { type Agent, type AgentOptions, createAgent } from '../../src/agent.ts'
+import { type AgentOptions, createAgent, type ReloadableAgent } from '../../src/agent.ts'
 import { BlobReport } from '../../src/schemas/content-report.ts'
 import { type WarmedImage, WarmLine, type WarmRequest } from '../../src/schemas/warm-report.ts'
 import type { FaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
@@ -13,7 +13,7 @@ type Done = Extract<WarmLine, { is: 'done' }>
 
 /** An agent in this process, which is controlled through its admin API. */
 export class Node {
-  readonly agent: Agent
+  readonly agent: ReloadableAgent
   readonly admin: string
 
   static async start(
@@ -39,7 +39,7 @@ export class Node {
     return new Node(agent)
   }
 
-  private constructor(agent: Agent) {
+  private constructor(agent: ReloadableAgent) {
     this.agent = agent
     this.admin = `http://127.0.0.1:${agent.addresses.admin?.port}`
   }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { Agent } from '../../agent.ts'
+import type { ReloadableAgent } from '../../agent.ts'
 import { settingsFile } from '../../config/given-settings.ts'
 import { loadSettings, type SettingSources } from '../../config/load.ts'
 import type { Settings } from '../../config/schema.ts'
@@ -13,7 +13,7 @@ import type { Terminal } from '../context/command.ts'
 import { changedLive, needingRestart, withLive } from './changed-settings.ts'
 
 interface ReloadOptions {
-  readonly agent: Agent
+  readonly agent: ReloadableAgent
   readonly settings: Settings
   /** Whether the settings file was there, with settings in it. */
   readonly hasFile: boolean
@@ -114,8 +114,13 @@ export class SettingsReload {
 
   async #takeOver(): Promise<void> {
     const { agent, sources, terminal, log } = this.#options
-    await this.#refuseEmpty()
+    const text = await this.#readText()
     const settings = await loadSettings(sources)
+    // A program that writes the file meanwhile may have emptied it for a moment, which would mean all defaults.
+    if ((await this.#readText()) !== text) {
+      this.#isWanted = true
+      return
+    }
     const changed = changedLive(this.#settings, settings, terminal)
     const usable = withLive(this.#options.settings, settings)
     if (changed.length > 0) await agent.reload(agentOptions(usable, terminal))
@@ -125,12 +130,13 @@ export class SettingsReload {
     publish('settings.reloaded', { changed, needRestart })
   }
 
-  /** A file that is empty, or gone after it was there, would mean all defaults; more likely it is being written. */
-  async #refuseEmpty(): Promise<void> {
+  /** Refuses a file that is empty, or gone after it was there: it would mean all defaults, and is more likely being written. */
+  async #readText(): Promise<string | undefined> {
     const text = await readFile(this.#file, 'utf8').catch(() => undefined)
     if (text === undefined && this.#hasFile) throw new SettingsError(`${this.#file} cannot be read any more`)
     if (text?.trim() === '' && this.#hasFile) throw new SettingsError(`${this.#file} is empty`)
     this.#hasFile ||= text !== undefined && text.trim() !== ''
+    return text
   }
 }
 
