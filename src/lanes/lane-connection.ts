@@ -77,13 +77,14 @@ export class LaneConnection {
 
   /** Closes the connection; a pending request or body fails with this reason. */
   abort(reason: unknown): void {
+    if (this.#isClosed) this.#reject(reason)
     if (this.#isClosing) return
     this.#isClosing = true
     this.#reason = reason
     this.#lane.post({ do: 'close', connection: this.#number })
     // Only lent memory is worth waiting for.
     if (this.#body === undefined) this.#reject(reason)
-    this.#closeTimer = setTimeout(() => this.#lane.stop(), CLOSE_MS).unref()
+    else this.#closeTimer = setTimeout(() => this.#lane.stop(), CLOSE_MS).unref()
   }
 
   /**
@@ -177,9 +178,11 @@ export class LaneConnection {
     this.#isClosed = true
     clearTimeout(this.#closeTimer)
     const reason = this.#isClosing ? this.#reason : error
+    // A body that has come completely is still passed to the sink, which may have to make room for it.
+    const isBodyHere = this.#isBodyRead && this.#body !== undefined && !this.#isClosing
     this.#isClosing = true
     this.#reason = reason
-    this.#reject(reason)
+    if (!isBodyHere) this.#reject(reason)
     this.#lane.onClosed()
     this.onClosed?.()
   }

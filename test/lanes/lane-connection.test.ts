@@ -7,6 +7,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import type { ConnectionTarget } from '../../src/lanes/lane.ts'
 import type { LaneConnection } from '../../src/lanes/lane-connection.ts'
 import type { LanePool } from '../../src/lanes/lane-pool.ts'
+import { Deferred } from '../../src/lib/async/deferred.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
@@ -189,4 +190,53 @@ test('a request on a connection that has closed meanwhile fails, as one that the
   await once(socket, 'close')
   await assert.rejects(connection.request(REQUEST))
   assert.equal(connection.hasReceived, false)
+})
+
+test('a body that has come completely is passed on when the sink has room, although the server has closed', async (t) => {
+  const bytes = BYTES.subarray(0, 10_000)
+  const { connect } = await setUp(t, {
+    answer: (socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${bytes.length}\r\n\r\n`)
+      socket.end(bytes)
+    },
+  })
+  const connection = await connect()
+  await connection.request(REQUEST)
+  const memory = new Uint8Array(new SharedArrayBuffer(bytes.length))
+  const half = bytes.length / 2
+  const room = new Deferred<void>()
+  let position = 0
+  const sink = {
+    buffer: () => memory.subarray(position, position < half ? half : bytes.length),
+    nextBuffer: () => (position < half ? memory.subarray(half) : undefined),
+    filled: (length: number) => {
+      position += length
+      return false
+    },
+    drained: () => room.promise,
+  }
+  const closed = new Promise<void>((resolve) => {
+    connection.onClosed = resolve
+  })
+  const reading = connection.readBody(sink, 0)
+  await closed
+  assert.ok(position < bytes.length)
+  room.resolve()
+  await reading
+  assert.ok(Buffer.from(memory).equals(bytes))
+  assert.equal(connection.isReusable, false)
+})
+
+test('a connection on which more has come than a discarded body is closed', async (t) => {
+  const { connect } = await setUp(t, {
+    answer: (socket) => void socket.write('HTTP/1.1 302 Found\r\nContent-Length: 4\r\n\r\nhere and more'),
+  })
+  const connection = await connect()
+  await connection.request(REQUEST)
+  const closed = new Promise<void>((resolve) => {
+    connection.onClosed = resolve
+  })
+  connection.discardBody()
+  await closed
+  assert.equal(connection.isReusable, false)
 })

@@ -29,6 +29,12 @@ export function changedLive(
   )
 }
 
+/** The settings that a running agent can use: those of its start, with the live ones as they are now. */
+export function withLive(atStart: Settings, now: Settings): Settings {
+  const live = LIVE.map((name) => [name, now[name]] as const)
+  return { ...atStart, ...Object.fromEntries(live) }
+}
+
 /** The settings that are not as they were when the agent started, and that it cannot take over. */
 export function needingRestart(atStart: Settings, now: Settings): readonly SettingName[] {
   const names = Object.keys(atStart) as SettingName[]

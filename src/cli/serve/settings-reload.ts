@@ -10,7 +10,7 @@ import { publish } from '../../observe/events.ts'
 import type { Log } from '../../observe/log/log.ts'
 import { agentOptions } from '../context/agent-options.ts'
 import type { Terminal } from '../context/command.ts'
-import { changedLive, needingRestart } from './changed-settings.ts'
+import { changedLive, needingRestart, withLive } from './changed-settings.ts'
 
 interface ReloadOptions {
   readonly agent: Agent
@@ -19,8 +19,12 @@ interface ReloadOptions {
   readonly hasFile: boolean
   readonly sources: SettingSources
   readonly log: Log
-  readonly terminal: Terminal
+  readonly terminal: Pick<Terminal, 'env' | 'version'>
+  /** After this time settings are tried again that were refused because of a file that they name; default: 10 s. */
+  readonly retryMs?: number
 }
+
+const RETRY_MS = 10_000
 
 /** Takes over changes of the settings file while the agent runs. Wrong settings change nothing. */
 export class SettingsReload {
@@ -28,10 +32,12 @@ export class SettingsReload {
   readonly #file: string
   #settings: Settings
   #watch: SettingsWatch | undefined
+  #retry: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #isWanted = false
   #isClosed = false
-  #hasProblem = false
+  #isRetry = false
+  #problem: string | undefined
   #hasFile: boolean
 
   constructor(options: ReloadOptions) {
@@ -73,20 +79,37 @@ export class SettingsReload {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#watch?.close()
+    clearTimeout(this.#retry)
     await this.#running
   }
 
   async #run(): Promise<void> {
     while (this.#isWanted && !this.#isClosed) {
       this.#isWanted = false
+      const isRetry = this.#isRetry
+      this.#isRetry = false
+      clearTimeout(this.#retry)
       const problem = await this.#takeOver().then(
         () => undefined,
-        (error: unknown) => problemText(error),
+        (error: unknown) => {
+          if (error instanceof FileProblem) this.#retryLater()
+          return problemText(error)
+        },
       )
-      if (problem === undefined && !this.#hasProblem) continue
-      this.#hasProblem = problem !== undefined
+      if (problem === this.#problem && (isRetry || problem === undefined)) continue
+      this.#problem = problem
       publish('file.checked', { file: this.#file, problem })
     }
+  }
+
+  /** A file that the settings name may be mended without a change of the settings file. */
+  #retryLater(): void {
+    if (this.#isClosed) return
+    const again = (): void => {
+      this.#isRetry = true
+      this.reload()
+    }
+    this.#retry = setTimeout(again, this.#options.retryMs ?? RETRY_MS).unref()
   }
 
   async #takeOver(): Promise<void> {
@@ -94,7 +117,8 @@ export class SettingsReload {
     await this.#refuseEmpty()
     const settings = await loadSettings(sources)
     const changed = changedLive(this.#settings, settings, terminal)
-    if (changed.length > 0) await agent.reload(agentOptions(settings, terminal))
+    const usable = withLive(this.#options.settings, settings)
+    if (changed.length > 0) await agent.reload(agentOptions(usable, terminal))
     log.setLevel(settings.logLevel)
     this.#settings = settings
     const needRestart = needingRestart(this.#options.settings, settings)

@@ -101,6 +101,8 @@ class ThreadConnection {
 
   discard(): void {
     this.#connection?.discardBody()
+    // The main thread takes the connection for reusable by what its head said, and more may have come.
+    if (this.#connection?.isReusable === false) this.close()
   }
 
   close(): void {

@@ -13,7 +13,7 @@ const LOG_LEVELS: Readonly<Record<string, string>> = {
   trace: 'trace',
 }
 const SECTIONS = ['version', 'log', 'http', 'proxy', 'storage', 'health', 'validation', 'compatibility']
-/** What concerns only a registry that takes pushes, or that has nothing to set in Leat. */
+/** What has nothing to set in Leat. */
 const WITHOUT_NOTE = [
   'addr',
   'net',
@@ -46,8 +46,9 @@ export const dockerRegistry: Kind = {
     draft.set('logLevel', LOG_LEVELS[text(at(config, 'log', 'level')) ?? text(config['loglevel']) ?? ''])
     noteOthers(draft, config, [...SECTIONS, 'loglevel'], {
       reasons: {
-        auth: 'auth has no counterpart: whoever reaches listen can pull, so keep it on a loopback or private address.',
-        notifications: 'notifications have no counterpart: Leat takes no pushes.',
+        auth: 'auth is written in another way in Leat, and until it is set whoever reaches listen can pull; see docs/access.md.',
+        notifications:
+          'notifications are webhooks in Leat: name each endpoint there, with format: distribution; see docs/events.md.',
         middleware: 'middleware has no counterpart in Leat.',
       },
     })
@@ -76,7 +77,9 @@ function convertProxy(config: Table, draft: Draft): void {
   const proxy = tableAt(config, 'proxy')
   const url = text(proxy['remoteurl'])
   if (url === undefined) {
-    draft.note('There is no proxy section: a registry that takes pushes has no counterpart in Leat.')
+    draft.note(
+      'There is no proxy section: name the repositories that clients push to in hosted; see docs/hosted.md.',
+    )
     return
   }
   const endpoint = endpointOf(url, draft)

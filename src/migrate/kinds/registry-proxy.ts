@@ -16,7 +16,7 @@ export const registryProxy: Kind = {
     const [registry, , proxy] = KEYS.map((key) => text(toml[key]))
     if (registry !== undefined) {
       draft.note(
-        `Leat takes no pushes: take the images over with agent import --from registry-proxy:${registry}, and push new ones to a registry that defaultNamespace names.`,
+        `Leat takes pushes to the repositories that hosted names: name them there, and push to them again what is in ${registry}; agent import --from registry-proxy:${registry} takes images over for pulls under other names.`,
       )
     }
     if (proxy !== undefined)

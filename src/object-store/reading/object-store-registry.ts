@@ -1,14 +1,14 @@
-import { Deferred } from '../../lib/async/deferred.ts'
+import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { Repository } from '../../oci/names/repository.ts'
-import { Failure } from '../../ports/failure.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Registry, TagHead, TagRequestOptions } from '../../ports/registry.ts'
 import type { Source, Want } from '../../ports/source.ts'
 import type { BucketNames } from './bucket-names.ts'
 import type { BucketSource } from './bucket-source.ts'
+import { type UpstreamFirstLimits, upstreamFirst } from './upstream-first.ts'
 
-/** A client waits for a tag: upstream gets so much time before the bucket is asked, too. */
-const UPSTREAM_FIRST_MS = 3_000
+const LIMITS: UpstreamFirstLimits = { upstreamAloneMs: 3_000, bucketMs: 5_000, lateMs: 25_000 }
+const MAX_LATE = 10_000
 
 type Options = { readonly signal: AbortSignal }
 
@@ -16,8 +16,15 @@ export interface ObjectStoreRegistryOptions {
   readonly upstream: Registry
   readonly source: BucketSource
   readonly names: BucketNames
-  /** How long upstream alone is asked for a tag. */
-  readonly upstreamFirstMs?: number
+  readonly limits?: UpstreamFirstLimits
+}
+
+/** What upstream has said of a tag after the bucket: the next request gets it. */
+interface LateAnswer {
+  /** Undefined: upstream has refused. */
+  readonly head: TagHead | undefined
+  /** By the clock that is never set back. */
+  readonly at: number
 }
 
 /** Upstream, with a bucket asked before it for content, and after it for what it cannot be asked. */
@@ -25,13 +32,14 @@ export class ObjectStoreRegistry implements Registry {
   readonly #upstream: Registry
   readonly #source: BucketSource
   readonly #names: BucketNames
-  readonly #upstreamFirstMs: number
+  readonly #limits: UpstreamFirstLimits
+  readonly #late = new BoundedMap<string, LateAnswer>(MAX_LATE)
 
-  constructor({ upstream, source, names, upstreamFirstMs = UPSTREAM_FIRST_MS }: ObjectStoreRegistryOptions) {
+  constructor({ upstream, source, names, limits = LIMITS }: ObjectStoreRegistryOptions) {
     this.#upstream = upstream
     this.#source = source
     this.#names = names
-    this.#upstreamFirstMs = upstreamFirstMs
+    this.#limits = limits
   }
 
   sources(want: Want): readonly Source[] {
@@ -39,12 +47,19 @@ export class ObjectStoreRegistry implements Registry {
     return this.#source.canBring(want) ? [this.#source, ...upstream] : upstream
   }
 
-  tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead> {
-    return this.#upstreamOr(
-      (signal) => this.#upstream.tag(repository, tag, { ...options, signal }),
-      (signal) => this.#names.tag(repository, tag, { signal }),
-      options,
-    )
+  async tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead> {
+    const key = `${repositoryKey(repository)}:${tag}`
+    const late = this.#late.get(key)
+    if (late?.head !== undefined && ageOf(late) < this.freshness(repository).tagTtlMs) {
+      return { ...late.head, ageMs: ageOf(late) }
+    }
+    return upstreamFirst({
+      askUpstream: (signal) => this.#upstream.tag(repository, tag, { ...options, signal }),
+      askBucket: (signal) => this.#staleTag(repository, tag, { late, signal }),
+      onLate: (head) => this.#late.set(key, { head, at: performance.now() }),
+      limits: this.#limits,
+      signal: options.signal,
+    })
   }
 
   head(want: Want, options: Options): Promise<{ size: number; mediaType: string | undefined }> {
@@ -78,42 +93,33 @@ export class ObjectStoreRegistry implements Registry {
     return this.#upstream.freshness(repository)
   }
 
-  /**
-   * Gives upstream's answer. If upstream cannot be asked, or has not answered for a while, the bucket is asked; what it does
-   * not know, or cannot say, is left to upstream.
-   */
-  async #upstreamOr<Answer>(
+  #upstreamOr<Answer>(
     askUpstream: (signal: AbortSignal) => Promise<Answer>,
     askBucket: (signal: AbortSignal) => Promise<Answer | undefined>,
     { signal }: Options,
   ): Promise<Answer> {
-    const over = new AbortController()
-    const within = AbortSignal.any([signal, over.signal])
-    const isSlow = new Deferred<'slow'>()
-    const timer = setTimeout(() => isSlow.resolve('slow'), this.#upstreamFirstMs)
-    const upstream = askUpstream(within)
-    upstream.catch(() => {})
-    try {
-      const first = await Promise.race([settled(upstream), isSlow.promise])
-      if (first !== 'slow' && (first.error === undefined || !isUnreachable(first.error)))
-        return await upstream
-      signal.throwIfAborted()
-      const answer = await askBucket(within).catch(() => undefined)
-      return answer ?? (await upstream)
-    } finally {
-      clearTimeout(timer)
-      over.abort(new Failure('stopping', 'The answer is not needed any more.'))
-    }
+    return upstreamFirst({ askUpstream, askBucket, limits: this.#limits, signal })
+  }
+
+  /** What the bucket says of a tag, or what upstream has said later than that; undefined when it is too old. */
+  async #staleTag(
+    repository: Repository,
+    tag: string,
+    { late, signal }: { readonly late: LateAnswer | undefined } & Options,
+  ): Promise<TagHead | undefined> {
+    const found = await this.#names.tag(repository, tag, { signal })
+    const isLateYounger = late !== undefined && ageOf(late) <= (found?.ageMs ?? Number.POSITIVE_INFINITY)
+    const head = isLateYounger ? headOf(late) : found
+    const { tagTtlMs, staleIfErrorMs } = this.freshness(repository)
+    return (head?.ageMs ?? 0) < tagTtlMs + staleIfErrorMs ? head : undefined
   }
 }
 
-function settled(promise: Promise<unknown>): Promise<{ readonly error: unknown }> {
-  return promise.then(
-    () => ({ error: undefined }),
-    (error: unknown) => ({ error }),
-  )
+/** How long ago upstream has answered. */
+function ageOf({ at }: LateAnswer): number {
+  return performance.now() - at
 }
 
-function isUnreachable(error: unknown): boolean {
-  return error instanceof Failure && ['unavailable', 'stalled', 'busy'].includes(error.code)
+function headOf(late: LateAnswer): TagHead | undefined {
+  return late.head === undefined ? undefined : { ...late.head, ageMs: ageOf(late) }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changedLive, needingRestart } from '../../../src/cli/serve/changed-settings.ts'
+import { agentOptions } from '../../../src/cli/context/agent-options.ts'
+import { changedLive, needingRestart, withLive } from '../../../src/cli/serve/changed-settings.ts'
 import { loadSettings } from '../../../src/config/load.ts'
 import type { Settings } from '../../../src/config/schema.ts'
 import { given } from '../../config/settings-file.ts'
@@ -26,4 +27,16 @@ test('a password is a change, although settings hide it', async () => {
   ]
   assert.deepEqual(changedLive(one, same, TERMINAL), [])
   assert.deepEqual(changedLive(one, other, TERMINAL), ['upstreams'])
+})
+
+test('what follows from a setting that needs a restart stays as it was at the start', async () => {
+  const redirect = (name: string): string =>
+    `redirects: [{ host: x.test, to: "https://a.test/v2/${name}/" }]\n`
+  const atStart = await load(`peersSecretFile: /s\nmaxUpload: 1MiB\n${redirect('old')}`)
+  const now = await load(`maxUpload: 2MiB\n${redirect('new')}`)
+  const env = { UpstreamRegistry: 'https://b.test/v2/' }
+  const options = agentOptions(withLive(atStart, now), { ...TERMINAL, env })
+  assert.deepEqual(options.allow, ['a.test/old/**', 'b.test/**'])
+  assert.equal(options.peers?.maxUpload, 2 * 1024 * 1024)
+  assert.deepEqual(needingRestart(atStart, withLive(atStart, now)), [])
 })

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { createAgent } from '../../../src/agent.ts'
+import { agentOptions } from '../../../src/cli/context/agent-options.ts'
+import { SettingsReload } from '../../../src/cli/serve/settings-reload.ts'
+import { loadSettings } from '../../../src/config/load.ts'
+import { subscribe } from '../../../src/observe/events.ts'
+import { startLog } from '../../../src/observe/log/log.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { type ServingAgent, startServing } from '../agent-process.ts'
 
@@ -23,7 +29,10 @@ interface Reloading {
   status(path: string): Promise<number>
 }
 
-async function startReloading(t: TestContext, args: readonly string[] = []): Promise<Reloading> {
+async function startReloading(
+  t: TestContext,
+  { more = '', env = {} }: { readonly more?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Reloading> {
   const upstream = await startFaultyUpstream()
   t.after(() => upstream.close())
   const folder = await mkdtemp(join(tmpdir(), 'leat-reload-'))
@@ -32,8 +41,8 @@ async function startReloading(t: TestContext, args: readonly string[] = []): Pro
     const entry = `{ namespace: up.test, host: "${upstream.host}", tls: false, tagTtl: 0s, ${credentials} }`
     return writeFile(config, `upstreams: [${entry}]\n${more}`)
   }
-  await write('')
-  const agent = await startServing(['--config', config, '--data', join(folder, 'data'), ...args])
+  await write(more)
+  const agent = await startServing(['--config', config, '--data', join(folder, 'data')], env)
   t.after(async () => {
     await agent.kill()
     await rm(folder, { recursive: true })
@@ -143,6 +152,63 @@ test('a file with a password that cannot be read changes nothing', async (t) => 
   await write('allow: [up.test/other]\n', 'username: u, passwordFile: /none/password')
   assert.match(String((await refused)['problem']), /^\/none\/password cannot be read: ENOENT/)
   assert.equal(await status('app/manifests/v1'), 200)
+})
+
+test('settings are tried again until the file that they name can be read', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-retry-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const [config, password] = [join(folder, 'config.yaml'), join(folder, 'password')]
+  await writeFile(config, 'maxBytes: 1GiB\n')
+  const flags = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: join(folder, 'data') }
+  const terminal = { env: { LEAT_MIN_FREE: '0' }, version: '1.2.3' }
+  const sources = { flags, env: terminal.env, defaultFile: config }
+  const settings = await loadSettings(sources)
+  const agent = createAgent(agentOptions(settings, terminal))
+  await agent.start()
+  t.after(() => agent.stop({ drainMs: 0 }))
+  const log = startLog({ level: 'silent', stream: { write: () => undefined } })
+  t.after(() => log.close())
+  const reload = new SettingsReload({ agent, settings, hasFile: true, sources, log, terminal, retryMs: 1 })
+  t.after(() => reload.close())
+  const problems: (string | undefined)[] = []
+  const taken = new Promise<void>((resolve) => {
+    t.after(
+      subscribe('file.checked', ({ problem }) => {
+        problems.push(problem)
+        if (problem === undefined) resolve()
+        else void writeFile(`${password}.new`, 'hunter2').then(() => rename(`${password}.new`, password))
+      }),
+    )
+  })
+  const entry = `{ namespace: up.test, username: u, passwordFile: ${password} }`
+  await writeFile(config, `upstreams: [${entry}]\n`)
+  reload.reload()
+  await taken
+  assert.equal(problems.length, 2, problems.join('\n'))
+  assert.match(String(problems[0]), /password cannot be read: ENOENT/)
+  assert.equal(reload.settings.upstreams.length, 1)
+})
+
+test('what UpstreamRegistry allows follows from the redirects of the start, which stay until a restart', async (t) => {
+  const redirect = (name: string): string =>
+    `redirects: [{ host: images.test, to: "https://up.test/v2/${name}/" }]\n`
+  const env = { UpstreamRegistry: 'https://other.test/v2/' }
+  const { upstream, agent, write, logged } = await startReloading(t, { more: redirect('old'), env })
+  upstream.addImage('old/app', 'v1', [randomBytes(1000)])
+  upstream.addImage('new/app', 'v1', [randomBytes(1000)])
+  const reloaded = logged('settings were reloaded')
+  await write(`${redirect('new')}maxBytes: 1GiB\n`)
+  await reloaded
+  for (const [name, expected] of [
+    ['old/app', 200],
+    ['new/app', 404],
+  ] as const) {
+    const response = await fetch(`http://${agent.registry}/v2/${name}/manifests/v1?ns=up.test`)
+    await response.arrayBuffer()
+    assert.equal(response.status, expected, name)
+  }
 })
 
 test('an empty file is taken for one that is being written', async (t) => {

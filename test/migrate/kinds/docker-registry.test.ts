@@ -14,6 +14,7 @@ http:
   tls: { certificate: /tls/crt, key: /tls/key, clientcas: [/tls/ca] }
   debug: { addr: ":5001" }
 auth: { htpasswd: { path: /x } }
+notifications: { endpoints: [{ name: hooks, url: https://hooks.test/ }] }
 proxy:
   remoteurl: https://registry-1.docker.io
   username: u
@@ -33,7 +34,8 @@ proxy:
     /http\.tls\.clientcas has no counterpart/,
     /metrics at the address of admin/,
     /The content in \/var\/lib\/registry has another layout/,
-    /auth has no counterpart/,
+    /until it is set whoever reaches listen can pull; see docs\/access\.md/,
+    /notifications are webhooks in Leat: name each endpoint there, with format: distribution/,
   ])
     assert.match(text, expected)
   assert.ok(!text.includes('hunter2'))
@@ -65,9 +67,12 @@ test('variables in a compose file override the file', async () => {
   })
 })
 
-test('a registry without a proxy section says what has no counterpart', async () => {
+test('a registry without a proxy section is told of hosted repositories, and what has no counterpart', async () => {
   const { settings, notes } = await imported('version: 0.1\nstorage: { gcs: { bucket: x } }')
   assert.deepEqual(settings, {})
-  assert.match(notes.join('\n'), /There is no proxy section/)
+  assert.match(
+    notes.join('\n'),
+    /There is no proxy section: name the repositories that clients push to in hosted/,
+  )
   assert.match(notes.join('\n'), /not with storage\.gcs/)
 })

@@ -9,7 +9,7 @@ proxy_storage = "storage/proxy"`)
   assert.equal(kind, 'docker-registry-server-proxy')
   assert.deepEqual(settings, { listen: '0.0.0.0:8000' })
   assert.deepEqual(notes, [
-    'Leat takes no pushes: take the images over with agent import --from registry-proxy:storage/registry, and push new ones to a registry that defaultNamespace names.',
+    'Leat takes pushes to the repositories that hosted names: name them there, and push to them again what is in storage/registry; agent import --from registry-proxy:storage/registry takes images over for pulls under other names.',
     'The cache in storage/proxy has another layout: take it over with agent import --from registry-proxy:storage/proxy.',
   ])
 })

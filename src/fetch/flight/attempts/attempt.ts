@@ -42,7 +42,8 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
   const { name } = source
   const startedAt = Date.now()
   const before = incoming.position
-  const stall = new StallTimer({ sourceName: name, ...deadlines })
+  const isDiskBehind = (): boolean => incoming.written < incoming.position
+  const stall = new StallTimer({ sourceName: name, isDiskBehind, ...deadlines })
   const signal = AbortSignal.any([options.signal, stall.signal])
   let size: number | undefined
   let limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY

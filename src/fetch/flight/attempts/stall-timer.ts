@@ -5,6 +5,8 @@ export interface StallTimerOptions {
   readonly timeoutMs: number
   /** How many bytes must come within `timeoutMs`. */
   readonly minBytes: number
+  /** Bytes of the source wait for the disk, whose thread reads no more meanwhile: the source is not to blame. */
+  readonly isDiskBehind: () => boolean
 }
 
 /** Gives up a source that brings too little. Its signal is aborted then, or when the attempt finds another reason. */
@@ -63,7 +65,11 @@ export class StallTimer {
   }
 
   #stalled(): void {
-    const { sourceName, timeoutMs } = this.#options
+    const { sourceName, timeoutMs, isDiskBehind } = this.#options
+    if (isDiskBehind()) {
+      this.start()
+      return
+    }
     const amount = this.#bytes === 0 ? 'nothing' : `only ${this.#bytes} bytes`
     const message = `${sourceName} has sent ${amount} for ${timeoutMs / 1000} s.`
     this.giveUp(new Failure('stalled', message, { source: sourceName }))

@@ -37,7 +37,7 @@ export class ContentServer {
   constructor(options: ContentServerOptions) {
     this.#options = options
     this.#http = createServer(
-      // `#awaitRequest` has the deadlines.
+      // The timer of each connection has the deadlines.
       { maxHeaderSize: MAX_HEAD_BYTES, keepAliveTimeout: 0, requireHostHeader: false, noDelay: true },
       (request, response) => this.#onRequest(request, response),
     )
@@ -76,7 +76,10 @@ export class ContentServer {
     const before = connection.answered
     connection.answered = ended
     void ended.then(() => this.#onEnded(socket, connection))
-    void before.then(() => this.#answer(request, response, connection.peer()))
+    void before.then(() => {
+      // Node never assigns a socket that has closed to the response of a pipelined request, which then never closes.
+      if (!socket.destroyed) return this.#answer(request, response, connection.peer())
+    })
   }
 
   #onEnded(socket: Socket, connection: ServedConnection): void {
@@ -86,6 +89,13 @@ export class ContentServer {
     else connection.timer = setTimeout(() => socket.destroy(), this.#options.idleMs)
   }
 
+  /** The peer has limited time to read the end of a response. */
+  #endUnlessRead(response: ServerResponse): void {
+    if (response.closed) return
+    const timer = setTimeout(() => response.destroy(), this.#options.resources.stallMs)
+    response.once('close', () => clearTimeout(timer))
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse, peer: RemotePeer): Promise<void> {
     response.sendDate = false
     const problem = problemOf(request)
@@ -93,11 +103,14 @@ export class ContentServer {
     const content = problem === undefined ? parseContentRequest(url, headers.range) : undefined
     if (content === undefined) {
       response.writeHead(problem ?? 404, { 'content-length': 0, connection: 'close' }).end()
+      this.#endUnlessRead(response)
       return
     }
     const upload = new ContentUpload(content, response, peer, this.#options.resources)
     if (this.#isDraining) upload.refuse(new Failure('stopping', 'the agent is stopping'))
     else await this.#options.onRequest(upload)
+    // An upload has deadlines of its own.
+    this.#endUnlessRead(response)
   }
 }
 

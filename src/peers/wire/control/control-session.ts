@@ -79,7 +79,8 @@ export class ControlSession {
     )
     this.#exchangeSession = {
       unsentBytes: 0,
-      onReceived: (bytes) => this.#guard.onBodyBytes(bytes + MESSAGE_OVERHEAD_BYTES),
+      onReceived: (bytes) => this.#guard.onBodyBytes(bytes),
+      onMessage: () => this.#guard.onBodyBytes(MESSAGE_OVERHEAD_BYTES),
       onReset: () => this.#guard.onStreamReset(),
       closeReason: () => this.closeReason,
       lingerMs: options.lingerMs,

@@ -16,6 +16,8 @@ export interface ExchangeSession {
   unsentBytes: number
   /** Called for the bytes that have come in messages. */
   readonly onReceived: (bytes: number) => void
+  /** Called for each message, before it is taken. */
+  readonly onMessage: () => void
   /** Called when the peer has reset the stream of an exchange. */
   readonly onReset: () => void
   /** Why the session was closed, when it was. */
@@ -139,7 +141,10 @@ export class PeerExchange implements RemotePeer {
     this.#session.onReceived(bytes.length)
     if (this.#isEnded) return
     try {
-      for (const message of this.#lines.take(bytes)) this.#messages.add(message)
+      for (const message of this.#lines.take(bytes)) {
+        this.#session.onMessage()
+        this.#messages.add(message)
+      }
     } catch (error) {
       this.fail(error instanceof InvalidLine ? this.failure(error.message) : error)
       return

@@ -25,8 +25,8 @@ export function messageLine(message: object): Buffer {
 
 /** Parses messages from chunks of any size. */
 export class MessageLines {
-  /** The parts of a line that has no end yet. */
-  #parts: Buffer[] = []
+  /** The bytes of a line that has no end yet. They are kept in one piece, because a peer may send them one by one. */
+  #line = Buffer.alloc(0)
   #length = 0
 
   /** Gives the messages that these bytes complete. Must not be called again after it has thrown `InvalidLine`. */
@@ -34,23 +34,42 @@ export class MessageLines {
     const messages: ReceivedMessage[] = []
     let rest = bytes
     for (let end = rest.indexOf(LINE_FEED); end >= 0; end = rest.indexOf(LINE_FEED)) {
-      this.#add(rest.subarray(0, end))
+      const line = this.#complete(rest.subarray(0, end))
       rest = rest.subarray(end + 1)
-      const line = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts)
-      const length = this.#length
-      this.#parts = []
-      this.#length = 0
-      messages.push({ message: parseJson(line ?? Buffer.alloc(0)), length })
+      messages.push({ message: parseJson(line), length: line.length })
     }
-    if (rest.length > 0) this.#add(rest)
+    if (rest.length > 0) this.#keep(rest)
     return messages
   }
 
-  #add(part: Buffer): void {
-    this.#length += part.length
-    if (this.#length > MAX_MESSAGE_BYTES) throw new InvalidLine('a message is too long')
-    this.#parts.push(part)
+  /** Gives the line that ends with `part`. */
+  #complete(part: Buffer): Buffer {
+    if (this.#length === 0) {
+      refuseTooLong(part.length)
+      return part
+    }
+    this.#keep(part)
+    const line = this.#line.subarray(0, this.#length)
+    this.#line = Buffer.alloc(0)
+    this.#length = 0
+    return line
   }
+
+  #keep(part: Buffer): void {
+    const length = this.#length + part.length
+    refuseTooLong(length)
+    if (length > this.#line.length) {
+      const larger = Buffer.alloc(Math.min(MAX_MESSAGE_BYTES, 2 * length))
+      this.#line.copy(larger, 0, 0, this.#length)
+      this.#line = larger
+    }
+    part.copy(this.#line, this.#length)
+    this.#length = length
+  }
+}
+
+function refuseTooLong(length: number): void {
+  if (length > MAX_MESSAGE_BYTES) throw new InvalidLine('a message is too long')
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })

@@ -23,6 +23,30 @@ test('a source is not given up while the disk is what is slow', async (t) => {
   assert.deepEqual(source.attempts, [0])
 })
 
+test('a source whose bytes wait for the disk is not given up, although it sends nothing meanwhile', async (t) => {
+  const clock = new Clock(t)
+  const bytes = randomBytes(100_000)
+  const store = new MemoryStore()
+  let goOn = (): void => {}
+  const source = new ScriptedSource('registry', [
+    async ({ intake, signal }) => {
+      intake.expect({ size: bytes.length, mediaType: undefined })
+      await pour(intake, bytes, 1000)
+      await Promise.race([new Promise<void>((resolve) => (goOn = resolve)), aborted(signal)])
+      await pour(intake, bytes)
+    },
+  ])
+  const { flights } = setUpFlights([source], { store, policy: { progressTimeoutMs: 20 } })
+  store.pauseWrites()
+  const pulled = pull(flights, wantOf(bytes))
+  await until(() => flights.get(digestOf(bytes))?.position === 1000)
+  await clock.pass(80)
+  store.resumeWrites()
+  goOn()
+  assert.ok((await pulled).equals(bytes))
+  assert.deepEqual(source.attempts, [0])
+})
+
 test('a source that sends more than it declared is cut off', async () => {
   const bytes = randomBytes(1_000)
   const { flights } = setUpFlights([

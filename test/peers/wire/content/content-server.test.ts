@@ -8,7 +8,7 @@ import { Failure } from '../../../../src/ports/failure.ts'
 import { GrowingContent } from '../../../../testkit/memory/growing-content.ts'
 import { MemoryIntake } from '../../../../testkit/memory/memory-intake.ts'
 import { peerLab, receivedUntilClosed, WANT } from '../../../../testkit/peer-lab.ts'
-import { assertServesMembers, recordingServer } from '../recording-server.ts'
+import { assertServesMembers, recordingServer, until } from '../recording-server.ts'
 
 const HTTP1 = { ALPNProtocols: ['http/1.1'] }
 const PATH = contentPath(WANT)
@@ -101,6 +101,25 @@ test('a member may send its next request early, and one that sends many at once 
   const many = lab.connect(lab.clientCredentials, HTTP1)
   many.write(GET.repeat(50))
   assert.equal((await receivedUntilClosed(many)).length, 0)
+})
+
+test('a request behind another one is not answered when the connection has closed meanwhile', async (t) => {
+  let answered = 0
+  let ended = 0
+  const lab = await peerLab(t, {
+    onContent: async (upload) => {
+      answered += 1
+      await new Promise((resolve) => upload.closed.addEventListener('abort', resolve))
+      ended += 1
+    },
+  })
+  const socket = lab.connect(lab.clientCredentials, HTTP1)
+  socket.write(GET + GET)
+  await until(() => answered === 1)
+  socket.destroy()
+  await until(() => ended === 1)
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(answered, 1)
 })
 
 test('a content and its ranges are answered as a registry does', async (t) => {
