@@ -3,40 +3,66 @@ import { childrenOf, parseManifest } from '../../oci/manifest.ts'
 import { PUSHED } from '../../ports/hosted/hosted-store.ts'
 import type { Database } from '../database/database.ts'
 import { BlobIndex } from '../index/blob-index.ts'
-import { encodeLink } from '../index/hosted/hosted-link.ts'
-import { encodeTag } from '../index/hosted/hosted-tag.ts'
+import { decodeLink, encodeLink } from '../index/hosted/hosted-link.ts'
+import { decodeTag, encodeTag } from '../index/hosted/hosted-tag.ts'
 import { hostedTagKey, linkedKey, linkKey, pulledKey } from '../index/hosted/keys.ts'
-import { readJournal } from '../journal/read-journal.ts'
+import { readLastRecords } from '../journal/read-journal.ts'
 import type { JournalRecord } from '../journal/record.ts'
 
 /**
- * Brings what is hosted back into an index that was mended, from the journal: links, tags and inline contents. A link comes back
- * young, and a tag as if it had just been pulled, so that no rule removes it for what the journal does not know. To be called
- * before the entries are counted. Gives how many records there were.
+ * Brings what is hosted back into an index that was mended, from the journal: links, tags and inline contents. A repaired index
+ * may have what the journal lacks, which is written after it: what is newer in the index stays. A link comes back young, and a
+ * tag as if it had just been pulled, so that no rule removes it for what the journal does not know. To be called before the
+ * entries are counted. Gives for how many links and tags there were records.
  */
 export async function restoreHosted(database: Database, journalPath: string): Promise<number> {
   const index = new BlobIndex(database)
   const now = Date.now()
   let count = 0
-  for await (const record of readJournal(journalPath)) {
+  for await (const record of readLastRecords(journalPath)) {
     count += 1
     if (record.do === 'link' && record.bytes !== undefined)
       await restoreInline(index, record, record.bytes, now)
-    const batch = database.batch()
-    const { repository } = record
-    if (record.do === 'link') {
-      const { digest, kind, mediaType } = record
-      batch.put(linkKey(repository, digest), encodeLink({ kind, mediaType, linkedAt: now }))
-      batch.put(linkedKey(digest, repository), '')
-    } else if (record.do === 'tag') {
-      batch.put(hostedTagKey(repository, record.tag), encodeTag(record))
-      batch.put(pulledKey(repository, record.tag), String(now))
-    } else if (record.do === 'unlink') {
-      batch.del(linkKey(repository, record.digest)).del(linkedKey(record.digest, repository))
-    } else batch.del(hostedTagKey(repository, record.tag)).del(pulledKey(repository, record.tag))
-    await batch.write()
+    await ('tag' in record ? restoreTag(database, record, now) : restoreLink(database, record, now))
   }
   return count
+}
+
+async function restoreLink(
+  database: Database,
+  record: Extract<JournalRecord, { do: 'link' | 'unlink' }>,
+  now: number,
+): Promise<void> {
+  const { repository, digest } = record
+  const key = linkKey(repository, digest)
+  const known = decodeLink(digest, (await database.get(key)) ?? '')
+  const batch = database.batch()
+  if (record.do === 'link') {
+    const { kind, mediaType } = record
+    if (known === undefined) batch.put(key, encodeLink({ kind, mediaType, linkedAt: now }))
+    batch.put(linkedKey(digest, repository), '')
+  } else if (known === undefined || known.linkedAt < record.at) {
+    batch.del(key).del(linkedKey(digest, repository))
+  }
+  await batch.write()
+}
+
+async function restoreTag(
+  database: Database,
+  record: Extract<JournalRecord, { do: 'tag' | 'untag' }>,
+  now: number,
+): Promise<void> {
+  const { repository, tag } = record
+  const key = hostedTagKey(repository, tag)
+  const known = decodeTag((await database.get(key)) ?? '')
+  const batch = database.batch()
+  if (record.do === 'tag') {
+    if (known === undefined || known.pushedAt < record.pushedAt) batch.put(key, encodeTag(record))
+    batch.put(pulledKey(repository, tag), String(now))
+  } else if (known === undefined || known.pushedAt < record.at) {
+    batch.del(key).del(pulledKey(repository, tag))
+  }
+  await batch.write()
 }
 
 /** Stores an inline content that the index lacks or has damaged, if the bytes are what its digest says. */

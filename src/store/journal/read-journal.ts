@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { errorCode } from '../../lib/error-code.ts'
-import { type JournalRecord, parseRecord } from './record.ts'
+import { type JournalRecord, nameIn, parseRecord } from './record.ts'
 
 /** A record with an inline content of 64 KiB is shorter. Only a damaged journal has longer lines. */
 const MOST_LINE_CHARS = 256 * 1024
@@ -24,4 +24,16 @@ export async function* readJournal(path: string): AsyncGenerator<JournalRecord> 
   } finally {
     stream.destroy()
   }
+}
+
+/**
+ * Gives only the last record of each link and each tag. The journal is read twice, so that no more than names is in memory; it
+ * must not change meanwhile.
+ */
+export async function* readLastRecords(path: string): AsyncGenerator<JournalRecord> {
+  const lastAt = new Map<string, number>()
+  let count = 0
+  for await (const record of readJournal(path)) lastAt.set(nameIn(record), count++)
+  let at = 0
+  for await (const record of readJournal(path)) if (lastAt.get(nameIn(record)) === at++) yield record
 }

@@ -22,8 +22,12 @@ export type JournalRecord =
       readonly mediaType: string | undefined
       readonly pushedAt: number
     }
-  | { readonly do: 'unlink'; readonly repository: Repository; readonly digest: Digest }
-  | { readonly do: 'untag'; readonly repository: Repository; readonly tag: string }
+  /** `at`: when it was removed. What the index has from a later time was made after that. */
+  | { readonly do: 'unlink'; readonly repository: Repository; readonly digest: Digest; readonly at: number }
+  | { readonly do: 'untag'; readonly repository: Repository; readonly tag: string; readonly at: number }
+
+/** Records that were written without a time remove nothing that the index has. */
+const RemovedAt = v.optional(v.number(), 0)
 
 const Written = v.variant('do', [
   v.object({
@@ -42,9 +46,14 @@ const Written = v.variant('do', [
     mediaType: v.optional(v.string()),
     pushedAt: v.number(),
   }),
-  v.object({ do: v.literal('unlink'), repository: v.string(), digest: v.string() }),
-  v.object({ do: v.literal('untag'), repository: v.string(), tag: v.string() }),
+  v.object({ do: v.literal('unlink'), repository: v.string(), digest: v.string(), at: RemovedAt }),
+  v.object({ do: v.literal('untag'), repository: v.string(), tag: v.string(), at: RemovedAt }),
 ])
+
+/** The link or the tag that a record is about. No tag contains the colon that every digest has. */
+export function nameIn(record: JournalRecord): string {
+  return `${repositoryKey(record.repository)} ${'tag' in record ? record.tag : record.digest}`
+}
 
 /** Gives the line of a record. */
 export function encodeRecord(record: JournalRecord): string {

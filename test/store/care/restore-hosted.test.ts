@@ -6,6 +6,9 @@ import { type TestContext, test } from 'node:test'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import { keysUnder } from '../../../src/store/database/database.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
+import { encodeLink } from '../../../src/store/index/hosted/hosted-link.ts'
+import { encodeTag } from '../../../src/store/index/hosted/hosted-tag.ts'
+import { hostedTagKey, linkedKey, linkKey } from '../../../src/store/index/hosted/keys.ts'
 import { readJournal } from '../../../src/store/journal/read-journal.ts'
 import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
@@ -168,3 +171,37 @@ for (const [what, change] of [
     assert.deepEqual(await hostedIn(store), hosted)
   })
 }
+
+test('what a repaired index has that is newer than the journal stays', async (t) => {
+  const { path, store: first } = await pushedFolder(t)
+  await first.close()
+  const journal = join(path, 'hosted')
+  const older = await readFile(journal)
+  const lab = await hostedLab(t, { path })
+  await pushImage(lab.registry, 'c', { tags: ['moved', 'gone'] })
+  const { image } = await pushImage(lab.registry, 'deleted', { tags: ['deleted'] })
+  const hosted = await hostedIn(lab.store)
+  await lab.store.close()
+  assert.ok(hosted.links.some(({ digest }) => digest === image))
+  await writeFile(journal, older)
+  await damage(path)
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.deepEqual(await hostedIn(store), hosted)
+})
+
+test('links and tags that a repair has brought back are removed again, and older tags are replaced', async (t) => {
+  const { path, store: first, hosted, image } = await pushedFolder(t)
+  await first.close()
+  const old = encodeTag({ digest: image, mediaType: undefined, pushedAt: 1 })
+  await changeIndex(path, async (database) => {
+    const link = encodeLink({ kind: 'manifest', mediaType: undefined, linkedAt: 1 })
+    await database.put(linkKey(APP, image), link)
+    await database.put(linkedKey(image, APP), '')
+    for (const tag of ['deleted', 'gone', 'moved']) await database.put(hostedTagKey(APP, tag), old)
+  })
+  await damage(path)
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.deepEqual(await hostedIn(store), hosted)
+})

@@ -3,15 +3,16 @@ import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { HostedJournal } from '../../../src/store/journal/journal.ts'
-import { readJournal } from '../../../src/store/journal/read-journal.ts'
-import type { JournalRecord } from '../../../src/store/journal/record.ts'
+import { readJournal, readLastRecords } from '../../../src/store/journal/read-journal.ts'
+import { encodeRecord, type JournalRecord } from '../../../src/store/journal/record.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { all, folder } from '../folder.ts'
 
 const repository = { registry: 'localhost', name: 'team/app' }
 
 function untag(tag: string): JournalRecord {
-  return { do: 'untag', repository, tag }
+  return { do: 'untag', repository, tag, at: 1 }
 }
 
 async function tagsIn(path: string): Promise<string[]> {
@@ -114,4 +115,28 @@ test('a journal that has become much longer than it was is due', async (t) => {
   await journal.rewrite(() => listed('a'))
   assert.equal(journal.isDue, false)
   assert.equal((await readFile(journal.path)).length, journal.baseSize)
+})
+
+test('the last record of each link and each tag is read alone, also that of a removal', async (t) => {
+  const journal = await journalIn(t)
+  await journal.resume(0)
+  const digest = digestOf(Buffer.from('a'))
+  const tag = (name: string, pushedAt: number): JournalRecord => {
+    return { do: 'tag', repository, tag: name, digest, mediaType: undefined, pushedAt }
+  }
+  const other = { ...untag('b'), repository: { ...repository, name: 'team/other' } }
+  const link: JournalRecord = {
+    do: 'link',
+    repository,
+    digest,
+    kind: 'blob',
+    mediaType: undefined,
+    bytes: undefined,
+  }
+  const last = [other, untag('a'), { ...link, kind: 'manifest' }, tag('b', 2)] as const
+  journal.append([tag('a', 1), link, untag('b'), ...last])
+  await journal.close()
+  const read = (await all(readLastRecords(journal.path))).map(encodeRecord)
+  assert.deepEqual(read, last.map(encodeRecord))
+  assert.deepEqual(await all(readLastRecords(`${journal.path}-none`)), [])
 })

@@ -28,8 +28,8 @@ test('what is written as a line is read from it', () => {
       pushedAt: fc.nat(),
     }),
     fc.constantFrom(
-      { do: 'unlink', repository, digest } as const,
-      { do: 'untag', repository, tag: 'v1' } as const,
+      { do: 'unlink', repository, digest, at: 1 } as const,
+      { do: 'untag', repository, tag: 'v1', at: 1 } as const,
     ),
   )
   fc.assert(

@@ -229,6 +229,7 @@ export class Links {
     await this.#entries.inTurn(digest, async () => {
       const link = await this.get(repository, digest)
       if (link === undefined || link.linkedAt > before) return
+      const at = Date.now()
       const batch = this.#database.batch()
       batch.del(linkKey(repository, digest)).del(linkedKey(digest, repository))
       for (const tag of tags) batch.del(hostedTagKey(repository, tag)).del(pulledKey(repository, tag))
@@ -240,8 +241,8 @@ export class Links {
         () => batch.write({ sync: true }),
       )
       this.#journal.append([
-        ...tags.map((tag) => ({ do: 'untag', repository, tag }) as const),
-        { do: 'unlink', repository, digest },
+        ...tags.map((tag) => ({ do: 'untag', repository, tag, at }) as const),
+        { do: 'unlink', repository, digest, at },
       ])
       isRemoved = true
       if (await this.isLinked(digest)) return
@@ -254,10 +255,11 @@ export class Links {
 
   /** Removes a tag. Durable when the call resolves. */
   async removeTag(repository: Repository, tag: string): Promise<void> {
+    const at = Date.now()
     const key = hostedTagKey(repository, tag)
     const batch = this.#database.batch().del(key).del(pulledKey(repository, tag))
     await this.#names.change({ tags: new Map([[key, undefined]]) }, () => batch.write({ sync: true }))
-    this.#journal.append([{ do: 'untag', repository, tag }])
+    this.#journal.append([{ do: 'untag', repository, tag, at }])
   }
 
   get(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
