@@ -168,7 +168,7 @@ export const SETTINGS = Object.freeze({
     flag: 'lanes',
     format: text((given) => (/^[1-8]$/.test(given) ? Number(given) : undefined), 'a number from 1 to 8'),
     defaultValue: undefined,
-    defaultText: 'one less than there are processors, at most 8',
+    defaultText: 'one less than there are processors, from 2 to 8',
     help: 'how many threads receive, verify and write content at the same time',
     example: '4',
   }),

@@ -10,17 +10,19 @@ const IDLE_MS = 30_000
 
 /** The memory for all incoming contents together. */
 const MEMORY_BYTES = 16 * 1024 * 1024
+/** One lane receives a content while another one writes it: with a single lane that takes a third longer. */
+const LEAST_LANES = 2
 /** More lanes than this are faster than the links and disks of a node. */
 const MOST_LANES = 8
 
 export interface LaneOptions {
-  /** How many lanes there may be; default: one for each processor but the first, which the main thread uses. */
+  /** How many lanes there may be; default: one for each processor but the first, which the main thread uses, and at least two. */
   readonly lanes?: number | undefined
   readonly memoryBytes?: number
 }
 
 export function openLanes({ lanes, memoryBytes = MEMORY_BYTES }: LaneOptions = {}): LanePool {
-  const most = lanes ?? Math.min(MOST_LANES, availableParallelism() - 1)
+  const most = lanes ?? Math.min(MOST_LANES, Math.max(LEAST_LANES, availableParallelism() - 1))
   return new LanePool(new SharedMemory(memoryBytes), most)
 }
 
