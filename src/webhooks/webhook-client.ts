@@ -1,8 +1,8 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import { type Dispatcher, request } from 'undici'
 import { authoritiesWith } from '../lib/authorities.ts'
 import { errorCode } from '../lib/error-code.ts'
+import { createDispatcher, type Proxies } from '../lib/undici/dispatcher.ts'
 import { type FileProblem, WatchedFile } from '../lib/watched-file.ts'
-import type { Proxies } from '../upstream/options/options.ts'
 import { CLOUD_EVENT_MEDIA_TYPE, cloudEventBody } from './cloud-event.ts'
 import { DISTRIBUTION_MEDIA_TYPE, distributionEventBody } from './distribution-event.ts'
 import { parseHeaderLines } from './header-lines.ts'
@@ -110,21 +110,13 @@ function dispatcherFor(
   { proxies, deadlineMs }: WebhookClientOptions,
 ): Dispatcher {
   const tls = authorities === undefined ? {} : { ca: authorities }
-  const settings: Agent.Options = {
-    allowH2: false,
+  const settings = {
     connections: 1,
     headersTimeout: deadlineMs,
     bodyTimeout: deadlineMs,
-    connect: { ...tls, timeout: deadlineMs },
+    connect: { timeout: deadlineMs },
   }
-  if (proxies === undefined) return new Agent(settings)
-  return new EnvHttpProxyAgent({
-    ...settings,
-    requestTls: tls,
-    httpProxy: proxies.http ?? '',
-    httpsProxy: proxies.https ?? '',
-    noProxy: proxies.exceptions ?? '',
-  })
+  return createDispatcher(settings, { tls, proxies })
 }
 
 function resultOf({ statusCode, headers }: Dispatcher.ResponseData): SendResult {

@@ -1,6 +1,7 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request as sendWithUndici } from 'undici'
+import { type Dispatcher, request as sendWithUndici } from 'undici'
 import { authoritiesWith } from '../../lib/authorities.ts'
 import { errorCode } from '../../lib/error-code.ts'
+import { createDispatcher } from '../../lib/undici/dispatcher.ts'
 import { WatchedFile } from '../../lib/watched-file.ts'
 import { Failure } from '../../ports/failure.ts'
 import { type BucketOptions, bucketText, bucketUrl } from '../options/options.ts'
@@ -152,21 +153,13 @@ export class BucketRequests {
         ? undefined
         : await new WatchedFile(caFile, { parse: (text) => authoritiesWith(text, caFile) }).read()
     const tls = { rejectUnauthorized: !acceptInvalidCerts, ...(ca === undefined ? {} : { ca }) }
-    const settings: Agent.Options = {
-      allowH2: false,
+    const settings = {
       connections: CONNECTIONS,
       headersTimeout: deadlineMs,
       bodyTimeout: deadlineMs,
-      connect: { ...tls, timeout: CONNECT_MS },
+      connect: { timeout: CONNECT_MS },
     }
-    if (proxies === undefined) return new Agent(settings)
-    return new EnvHttpProxyAgent({
-      ...settings,
-      requestTls: tls,
-      httpProxy: proxies.http ?? '',
-      httpsProxy: proxies.https ?? '',
-      noProxy: proxies.exceptions ?? '',
-    })
+    return createDispatcher(settings, { tls, proxies })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Proxies } from '../../lib/undici/dispatcher.ts'
 import { type AddressScope, ANY_SCOPE, scopeLimitOfUnlisted } from './address-scope.ts'
 import type { Lookup } from './scoped-lookup.ts'
 
@@ -35,12 +36,7 @@ export interface BasicCredentials {
   readonly password: string
 }
 
-export interface Proxies {
-  readonly http?: string
-  readonly https?: string
-  /** Hosts that are asked without the proxy, in the syntax of `NO_PROXY`. */
-  readonly exceptions?: string
-}
+export type { Proxies }
 
 export interface Deadlines {
   readonly connectMs: number

@@ -1,13 +1,13 @@
 import type { SecureContext } from 'node:tls'
-import { Agent, type Dispatcher, EnvHttpProxyAgent, errors, request as sendWithUndici } from 'undici'
+import { type Dispatcher, errors, request as sendWithUndici } from 'undici'
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { HttpHeaders } from '../../lib/http1/headers.ts'
+import { createDispatcher, type Proxies } from '../../lib/undici/dispatcher.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
 import type { HttpRequest, HttpResponse, HttpResponseBody, SendRequest } from '../http/messages.ts'
 import type { AddressScope } from '../options/address-scope.ts'
-import type { Proxies } from '../options/options.ts'
 import { type Lookup, lookupWithin } from '../options/scoped-lookup.ts'
 
 const CONNECTIONS_PER_ORIGIN = 16
@@ -91,27 +91,16 @@ export class UndiciClient {
   #makeDispatcher(scopeLimit: AddressScope): Dispatcher {
     const { secureContext, rejectUnauthorized, connectMs, headerMs, lookup, proxies } = this.#options
     const tls = { rejectUnauthorized, ...(secureContext === undefined ? {} : { secureContext }) }
-    const settings: Agent.Options = {
-      allowH2: false,
+    // A proxy resolves names itself, so that only literal addresses and names such as localhost are checked behind one.
+    const connect = { timeout: connectMs, lookup: lookupWithin(scopeLimit, lookup) }
+    const settings = {
       connections: CONNECTIONS_PER_ORIGIN,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: headerMs,
       bodyTimeout: BODY_SILENCE_MS,
-      connect: {
-        ...tls,
-        timeout: connectMs,
-        lookup: lookupWithin(scopeLimit, lookup),
-      },
+      connect,
     }
-    if (proxies === undefined) return new Agent(settings)
-    // A proxy resolves names itself, so that only literal addresses and names such as localhost are checked behind one.
-    return new EnvHttpProxyAgent({
-      ...settings,
-      requestTls: tls,
-      httpProxy: proxies.http ?? '',
-      httpsProxy: proxies.https ?? '',
-      noProxy: proxies.exceptions ?? '',
-    })
+    return createDispatcher(settings, { tls, proxies })
   }
 }
 
