@@ -12,6 +12,12 @@ async function emptyFolder(t: TestContext): Promise<string> {
   return folder
 }
 
+/** Replaces the file in one step. While a file is written in place it is empty for a moment, and that is a change of its own. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text)
+  await rename(`${path}.new`, path)
+}
+
 /** Watches the file; `change` gives the next change. */
 async function watched(t: TestContext, path: string): Promise<{ change(): Promise<void>; count(): number }> {
   let next = new Deferred<void>()
@@ -34,10 +40,7 @@ test('a file that is written in place, replaced, removed and made again is told 
   const { change } = await watched(t, path)
   const steps = [
     () => writeFile(path, 'data: b\n'),
-    async () => {
-      await writeFile(`${path}.new`, 'data: c\n')
-      await rename(`${path}.new`, path)
-    },
+    () => replaceFile(path, 'data: c\n'),
     () => rm(path),
     () => writeFile(path, 'data: d\n'),
   ]
@@ -70,9 +73,9 @@ test('other files of the folder, and a file that is written with the same conten
   await writeFile(path, 'data: a\n')
   const { change, count } = await watched(t, path)
   await writeFile(join(folder, 'other'), 'x')
-  await writeFile(path, 'data: a\n')
+  await replaceFile(path, 'data: a\n')
   const changed = change()
-  await writeFile(path, 'data: b\n')
+  await replaceFile(path, 'data: b\n')
   await changed
   assert.equal(count(), 1)
 })
