@@ -36,6 +36,10 @@ export async function whyReport(
   const isHosted = repository !== undefined && (await view.isHosted(repository))
   const tagRecord = record === undefined || record.isHosted === true ? null : tagReport(view, record, now)
   const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
+  const inObjectStore =
+    digest === undefined || repository === undefined || isHosted
+      ? undefined
+      : await view.inObjectStore(repository, digest)
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
     subject: text,
@@ -49,6 +53,7 @@ export async function whyReport(
     flight: flight === undefined ? null : flightReport(flight),
     seenIn: digest === undefined ? [] : (await view.seenIn(digest)).map(repositoryKey),
     peers,
+    objectStore: inObjectStore ?? null,
     ...(digest === undefined || facts?.kind !== 'manifest'
       ? { parts: null, partsLeftOut: 0 }
       : await partsOf(view, digest)),
@@ -64,6 +69,7 @@ export async function whyReport(
       isStored: facts !== undefined,
       flight,
       owner: peers?.owner,
+      objectStore: inObjectStore,
     }),
   })
 }
