@@ -6,6 +6,7 @@ import type {
   FlightView,
   NodeView,
   ObjectStoreView,
+  QuarantinedView,
   ScrubView,
   SourceView,
   TagView,
@@ -38,6 +39,8 @@ export class MemoryNode implements NodeView {
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []
   readonly seenInRepositories = new Map<Digest, Repository[]>()
+  readonly quarantinedFiles = new Map<Digest, QuarantinedView[]>()
+  readonly files = new Map<string, string[]>()
   readonly disallowed = new Set<string>()
   readonly hosted = { blobs: 0, bytes: 0 }
   readonly hostedRepositories: string[] = []
@@ -200,6 +203,14 @@ export class MemoryNode implements NodeView {
 
   async seenIn(digest: Digest): Promise<readonly Repository[]> {
     return this.seenInRepositories.get(digest) ?? []
+  }
+
+  async quarantined(digest: Digest): Promise<readonly QuarantinedView[]> {
+    return this.quarantinedFiles.get(digest) ?? []
+  }
+
+  async registryFiles({ registry }: Repository): Promise<readonly string[]> {
+    return this.files.get(registry) ?? []
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {
