@@ -42,6 +42,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'lib/watchdog/watchdog.test.ts': ['lib/watchdog/watchdog-thread.ts'],
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
