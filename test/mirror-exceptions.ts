@@ -163,6 +163,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lanes/thread/lent-memory.ts',
     'lanes/thread/thread-connections.ts',
   ],
+  'admin-api/answer-errors.test.ts': ['admin-api/body-problem.ts'],
   'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
