@@ -8,6 +8,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
   'config/secrets.test.ts': 'nothing that is said about settings repeats a secret',
+  'cli/loaded-modules.test.ts': 'how little commands load that people wait for',
   'cli/usage.test.ts': 'wrong usage and the help of all commands',
   'cli/warm/all-nodes.test.ts': 'one command warms the nodes of a swarm',
   'cli/warm/layout.test.ts': 'the lines of images that are warmed, on a terminal',
