@@ -154,7 +154,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-memory.ts',
     'fetch/manifests/manifest-reading.ts',
   ],
-  'fetch/list-lookup.test.ts': ['fetch/imported-entries.ts'],
+  'fetch/list-lookup.test.ts': ['fetch/imported-entries.ts', 'ports/catalog.ts'],
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],

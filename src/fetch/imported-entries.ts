@@ -1,8 +1,7 @@
 import { type Digest, parseDigest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { descriptorsIn, type ListedReferrer } from '../oci/referrers.ts'
-import type { Catalog } from '../ports/catalog.ts'
-import { importedTopic } from '../ports/imported-topic.ts'
+import { type Catalog, importedTopic } from '../ports/catalog.ts'
 
 /** What imports have added to a list. */
 export interface Imported<Entry> {

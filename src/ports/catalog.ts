@@ -17,6 +17,11 @@ export interface CachedList {
   readonly checkedAt: number
 }
 
+/** The topic of what imports add to the list about a topic. */
+export function importedTopic(topic: string): string {
+  return `imported/${topic}`
+}
+
 /** What this node remembers about names. The content itself is in the blob store; the catalog only refers to it. */
 export interface Catalog {
   tag(repository: Repository, tag: string): Promise<TagRecord | undefined>

@@ -2,8 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { addReferrers, descriptorsIn } from '../../oci/referrers.ts'
 import type { BlobStore } from '../../ports/blob-store.ts'
-import type { CachedList, Catalog } from '../../ports/catalog.ts'
-import { importedTopic } from '../../ports/imported-topic.ts'
+import { type CachedList, type Catalog, importedTopic } from '../../ports/catalog.ts'
 import { readStoredManifest } from '../../sources/docker/stored-manifest.ts'
 
 /** Adds a tag to those that are listed beside the tags that upstream lists. */

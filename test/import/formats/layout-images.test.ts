@@ -4,7 +4,7 @@ import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BUNDLE_FILE } from '../../../src/oci/bundle.ts'
-import { importedTopic } from '../../../src/ports/imported-topic.ts'
+import { importedTopic } from '../../../src/ports/catalog.ts'
 import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
 import {
   type Files,

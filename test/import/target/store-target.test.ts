@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { ContentToStore } from '../../../src/import/target/import-target.ts'
 import { algorithmOf } from '../../../src/oci/digest.ts'
-import { importedTopic } from '../../../src/ports/imported-topic.ts'
+import { importedTopic } from '../../../src/ports/catalog.ts'
 import { buildImage, buildIndex } from '../../../testkit/registries/image.ts'
 import { asDigest, hub, type ImportLab, startLab } from '../import-lab.ts'
 
