@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Failure } from '../../src/ports/failure.ts'
 import { importedTopic } from '../../src/ports/catalog.ts'
+import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
 import { alpine, setUpResolver, signal } from './support/resolver.ts'
 
