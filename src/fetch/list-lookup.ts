@@ -82,14 +82,9 @@ export class ListLookup {
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        load: async () => {
-          const known = await this.#catalog.cachedList(repository, topic)
-          if (importedAt === undefined) return known
-          return known === undefined
-            ? { body: new Uint8Array(), checkedAt: importedAt, importedAt }
-            : { ...known, importedAt }
-        },
+        load: () => this.#known({ repository, topic, importedAt }),
         askUpstream: async (renewal) => {
+          await this.#knownNames.beforeReading(repository)
           const list: CachedList = { body: await askUpstream(renewal), checkedAt: Date.now() }
           // The client gets its answer although a full disk remembers nothing new.
           await this.#catalog.rememberList(repository, topic, list).catch(() => {})
@@ -100,5 +95,18 @@ export class ListLookup {
       options,
     )
     return { body: value.body, cacheResult }
+  }
+
+  async #known({
+    repository,
+    topic,
+    importedAt,
+  }: ListRequest): Promise<(CachedList & AnswerTimes) | undefined> {
+    if (await this.#knownNames.isInDoubt(repository)) return undefined
+    const known = await this.#catalog.cachedList(repository, topic)
+    if (importedAt === undefined) return known
+    return known === undefined
+      ? { body: new Uint8Array(), checkedAt: importedAt, importedAt }
+      : { ...known, importedAt }
   }
 }
