@@ -48,6 +48,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
+    'object-store/client/object-bodies.ts',
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
@@ -56,10 +57,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],
-  'object-store/reading/bucket-source.test.ts': [
-    'object-store/object-store.ts',
-    'object-store/reading/bucket-names.ts',
-  ],
+  'object-store/reading/bucket-source.test.ts': ['object-store/reading/bucket-names.ts'],
   'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
     'object-store/credentials/instance-metadata.ts',
