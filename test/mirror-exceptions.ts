@@ -17,6 +17,8 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
+  'import/caches/artefacts.test.ts':
+    'artefacts of every kind in archives of Docker and caches of other tools',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
@@ -47,6 +49,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
+    'object-store/client/object-bodies.ts',
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
@@ -55,10 +58,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],
-  'object-store/reading/bucket-source.test.ts': [
-    'object-store/object-store.ts',
-    'object-store/reading/bucket-names.ts',
-  ],
+  'object-store/reading/bucket-source.test.ts': ['object-store/reading/bucket-names.ts'],
   'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
     'object-store/credentials/instance-metadata.ts',
@@ -156,6 +156,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-memory.ts',
     'fetch/manifests/manifest-reading.ts',
   ],
+  'fetch/list-lookup.test.ts': ['fetch/imported-entries.ts', 'ports/catalog.ts'],
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
