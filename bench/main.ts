@@ -20,6 +20,7 @@ import { push } from './rows/push.ts'
 import { range } from './rows/range.ts'
 import { small } from './rows/small.ts'
 import { sources } from './rows/sources.ts'
+import { start } from './rows/start.ts'
 import { store } from './rows/store.ts'
 
 /** The order matters: `memory` also reports the agents of all groups before it. */
@@ -34,6 +35,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   sources,
   cluster,
   memory,
+  start,
 }
 
 /** Takes longer than all other groups and needs root, so it is only measured on request. */
