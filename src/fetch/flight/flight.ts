@@ -7,6 +7,7 @@ import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
 import { PartTransfer } from './ahead/part-transfer.ts'
+import type { RequestSlots } from './ahead/request-slots.ts'
 import { AttemptSequence } from './attempts/attempt-sequence.ts'
 import { asFailure } from './attempts/pick-failure.ts'
 import { DeclaredHead } from './bytes/declared-head.ts'
@@ -22,6 +23,7 @@ export interface FlightOptions {
   readonly store: BlobStore
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
+  readonly rangeSlots: RequestSlots
   /**
    * Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the
    * repository.
@@ -170,7 +172,7 @@ export class Flight {
   }
 
   async #begin(): Promise<Transfer> {
-    const { store, sources, policy, beforeReading } = this.#options
+    const { store, sources, policy, beforeReading, rangeSlots: slots } = this.#options
     const { want, readers } = this
     const { digest } = want
     const declared = this.#declared
@@ -187,7 +189,7 @@ export class Flight {
     const received = new ReceivedBytes({ digest, incoming, declared, mayComeFromPeers })
     const pacing = new PassThroughPacing({ policy, incoming, declared, received, readers, flight })
     const onChange = (): void => readers.wake()
-    const parts = new PartTransfer({ want, policy, incoming, declared, readers, onChange })
+    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, onChange })
     this.#transfer = { incoming, received, pacing, parts }
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))

@@ -2,7 +2,7 @@ import type { BytesAhead } from '../../../ports/blob-store.ts'
 import type { Intake } from '../../../ports/source.ts'
 
 /** A multiple of the units in which bytes ahead are kept. */
-const BUFFER_BYTES = 512 * 1024
+const BUFFER_BYTES = 256 * 1024
 
 /** One half of the memory of an intake. */
 interface Buffer {

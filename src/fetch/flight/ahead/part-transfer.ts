@@ -9,6 +9,7 @@ import type { DeclaredHead } from '../bytes/declared-head.ts'
 import { TAIL_BYTES } from '../bytes/tail-gate.ts'
 import type { Readers } from '../readers/readers.ts'
 import { RangeRequests } from './range-requests.ts'
+import type { RequestSlots } from './request-slots.ts'
 import { segmentOf } from './segment.ts'
 import { WantedRanges } from './wanted-ranges.ts'
 
@@ -26,6 +27,8 @@ export interface PartTransferOptions {
   readonly incoming: Incoming
   readonly declared: DeclaredHead
   readonly readers: Readers
+  /** Those of all flights. */
+  readonly slots: RequestSlots
   /** Called when readers of parts may have more bytes than before. */
   readonly onChange: () => void
 }
@@ -229,7 +232,7 @@ export class PartTransfer implements Bringing {
   }
 
   async #openAhead(source: Source): Promise<void> {
-    const { want, incoming, policy, onChange } = this.#options
+    const { want, incoming, policy, slots, onChange } = this.#options
     try {
       this.#ahead ??= await incoming.openAhead()
     } catch {
@@ -243,6 +246,7 @@ export class PartTransfer implements Bringing {
       ahead,
       wanted: this.#wanted,
       inOrderTo: (position) => this.#inOrderTo(position),
+      slots,
       progressTimeoutMs: policy.progressTimeoutMs,
       onChange: () => {
         this.changed()

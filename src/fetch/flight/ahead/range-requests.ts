@@ -4,6 +4,7 @@ import type { Source, Want } from '../../../ports/source.ts'
 import { asFailure } from '../attempts/pick-failure.ts'
 import { StallTimer } from '../attempts/stall-timer.ts'
 import { AheadIntake } from './ahead-intake.ts'
+import type { RequestSlots } from './request-slots.ts'
 import type { WantedRanges } from './wanted-ranges.ts'
 
 /** One request brings at most so much, so that a large range uses several connections. */
@@ -21,6 +22,7 @@ export interface RangeRequestsOptions {
   readonly wanted: WantedRanges
   /** Where the bytes end that the transfer in order brings, from `position` on. */
   readonly inOrderTo: (position: number) => number
+  readonly slots: RequestSlots
   readonly progressTimeoutMs: number
   /** Called when bytes have come, and when a request has ended. */
   readonly onChange: () => void
@@ -55,7 +57,7 @@ export class RangeRequests {
 
   /** Asks for what is wanted. False: there is no room for it. */
   start(size: number): boolean {
-    const { wanted, ahead, inOrderTo } = this.#options
+    const { wanted, ahead, inOrderTo, slots, onChange } = this.#options
     const coveredTo = (position: number): number =>
       Math.max(inOrderTo(position), ahead.endFrom(position), this.endFrom(position))
     while (this.#underWay.size < MOST_AT_A_TIME && !this.haveFailed && !this.#stopping.signal.aborted) {
@@ -63,12 +65,14 @@ export class RangeRequests {
       if (range === undefined) return true
       const expectedBytes = (this.#underWay.size + 1) * MOST_ROOM_BYTES
       if (ahead.freeBytes < expectedBytes) return false
+      if (!slots.take(onChange)) return true
       this.#underWay.add(range)
       const run = this.#request(range, size).then((hasCome) => {
         this.#underWay.delete(range)
         this.#runs.delete(run)
         if (!hasCome) wanted.putBack(range)
-        this.#options.onChange()
+        slots.giveBack()
+        onChange()
       })
       this.#runs.add(run)
     }
@@ -79,6 +83,7 @@ export class RangeRequests {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the ranges are not needed any more'))
     await Promise.all(this.#runs)
+    this.#options.slots.forget(this.#options.onChange)
   }
 
   /** Gives whether all of the range has come. Never rejects. */

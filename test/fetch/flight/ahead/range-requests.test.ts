@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
+import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
 import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
 import type { Intake, Source } from '../../../../src/ports/source.ts'
 import { MemoryAhead } from '../../../../testkit/memory/memory-ahead.ts'
@@ -38,6 +39,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     ahead,
     wanted,
     inOrderTo: (position) => Math.max(position, 2 * MIB),
+    slots: new RequestSlots(20),
     progressTimeoutMs,
     onChange: () => void requests.start(BLOB.length),
   })
