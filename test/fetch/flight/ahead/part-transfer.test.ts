@@ -167,9 +167,10 @@ test('who trusts upstream gets no whole content before it is verified', async ()
   const whole: ByteRange = { start: 0, end: BLOB.length }
   const content = await openParts(flights, wantOf(BLOB), whole)
   await readPart(content, { start: 0, end: MIB })
-  assert.equal(typeof content.readable(BLOB.length - 1, { signal: never }), 'object')
+  const tail = content.readable(BLOB.length - 1, { signal: never })
+  assert.ok(tail instanceof Promise)
   assert.ok(source.requests.every(({ kind }) => kind === 'in order'))
-  await content.close()
+  await Promise.all([content.close(), assert.rejects(tail, { code: 'stopping' })])
 })
 
 test('with lazy ranges switched off a part waits for its turn', async () => {
