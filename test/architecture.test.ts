@@ -186,6 +186,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'import',
     'config',
     'completion',
+    'runtime',
     'serve',
     'commands/stored',
     'commands',

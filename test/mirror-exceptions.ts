@@ -101,7 +101,11 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/export/transport.ts',
     'export/readers/resolver-reader.ts',
   ],
-  'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
+  'cli/commands/runtime.test.ts': [
+    'cli/context/runtime-tls.ts',
+    'cli/runtime/mirror-settings.ts',
+    'cli/terminal/runtime-text.ts',
+  ],
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
