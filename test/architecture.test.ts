@@ -172,7 +172,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** The folders inside a room, from the bottom up: each may import those before it. `.` is the room's own files. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  access: ['options', 'logins', 'passwords', 'tokens', 'rules', '.'],
+  access: ['options', 'logins', 'passwords', 'pullers', 'tokens', 'rules', '.'],
   cli: [
     'context',
     'terminal',
@@ -229,7 +229,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'endpoints/push',
     '.',
   ],
-  ports: ['.', 'hosted', 'object-store', 'redirects'],
+  ports: ['access', '.', 'hosted', 'object-store', 'redirects'],
   redirects: ['buckets', 'clients', '.'],
   runtimes: ['files', 'kinds', '.'],
   sources: ['files', 'docker', '.'],

@@ -31,6 +31,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'testkit/schemas/documents.test.ts': ['config/json-schema.ts'],
   'access/access-control.test.ts': ['access/challenges.ts'],
+  'access/access.test.ts': ['access/open-access.ts'],
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
