@@ -8,6 +8,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
   'config/secrets.test.ts': 'nothing that is said about settings repeats a secret',
+  'cli/loaded-modules.test.ts': 'how little commands load that people wait for',
   'cli/usage.test.ts': 'wrong usage and the help of all commands',
   'cli/warm/all-nodes.test.ts': 'one command warms the nodes of a swarm',
   'cli/warm/layout.test.ts': 'the lines of images that are warmed, on a terminal',
@@ -16,6 +17,8 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
+  'import/caches/artefacts.test.ts':
+    'artefacts of every kind in archives of Docker and caches of other tools',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
@@ -44,6 +47,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'lib/watchdog/watchdog.test.ts': ['lib/watchdog/watchdog-thread.ts'],
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
@@ -154,6 +158,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-memory.ts',
     'fetch/manifests/manifest-reading.ts',
   ],
+  'fetch/list-lookup.test.ts': ['fetch/imported-entries.ts', 'ports/catalog.ts'],
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
@@ -162,6 +167,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lanes/thread/lent-memory.ts',
     'lanes/thread/thread-connections.ts',
   ],
+  'admin-api/answer-errors.test.ts': ['admin-api/body-problem.ts'],
   'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
