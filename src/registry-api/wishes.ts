@@ -1,7 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import type { Action, Wish } from '../ports/access.ts'
 import type { WantedContent } from '../ports/access/pull-rights.ts'
+import type { Action, Wish } from '../ports/access.ts'
 import type { ServedRoute } from './redirected-route.ts'
 
 /** A blob that a client wants to mount, and the repository that has it. */

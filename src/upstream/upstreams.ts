@@ -1,7 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
-import { Failure } from '../ports/failure.ts'
 import type { PullRights } from '../ports/access/pull-rights.ts'
+import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { credentialOf } from './auth/credential.ts'
