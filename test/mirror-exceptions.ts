@@ -55,6 +55,13 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/expiry/expiry.test.ts': [
+    'object-store/expiry/bucket-lock.ts',
+    'object-store/expiry/bucket-repository.ts',
+    'object-store/expiry/needed.ts',
+  ],
+  'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
+  'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/content-upload.ts',
     'object-store/upload/fill-policy.ts',
