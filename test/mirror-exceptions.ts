@@ -21,6 +21,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
     'artefacts of every kind in archives of Docker and caches of other tools',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
+  'registry-api/endpoints/push/tool-requests.test.ts': 'the requests of cosign and BuildKit',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/distributions.test.ts': 'the settings that distributions of Kubernetes write',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
