@@ -46,6 +46,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'lib/watchdog/watchdog.test.ts': ['lib/watchdog/watchdog-thread.ts'],
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
@@ -53,6 +54,13 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/expiry/expiry.test.ts': [
+    'object-store/expiry/bucket-lock.ts',
+    'object-store/expiry/bucket-repository.ts',
+    'object-store/expiry/needed.ts',
+  ],
+  'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
+  'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/content-upload.ts',
     'object-store/upload/fill-policy.ts',
