@@ -108,3 +108,12 @@ test('a text that is not a manifest is refused with the path of the invalid fiel
 test('parsing never throws, whatever the JSON', () => {
   fc.assert(fc.property(fc.json(), (text) => void parseManifest(Buffer.from(text))))
 })
+
+test('what is wrong with a manifest is said on one short line, whatever it says', () => {
+  const text = `\u001b[2J${'x'.repeat(10_000)}`
+  for (const json of [{ schemaVersion: text }, { annotations: { [text]: 1 } }]) {
+    const manifest = parseManifest(Buffer.from(JSON.stringify(json)))
+    assert.ok(!manifest.ok)
+    assert.match(manifest.problem, /^\P{Cc}{10,500}$/u)
+  }
+})
