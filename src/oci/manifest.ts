@@ -1,7 +1,6 @@
 import * as v from 'valibot'
 import { jsonObject } from '../lib/json.ts'
-import { type Parsed, parsed, refused } from '../lib/parsed.ts'
-import { shortText } from '../lib/short-text.ts'
+import { type Parsed, parsed, refused, shortText } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import {
   essence,
