@@ -12,7 +12,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { openedLanes } from './opened-lanes.ts'
+import { sharedLanes } from './shared-lanes.ts'
 import { startedThreads } from './started-threads.ts'
 
 const BYTES = randomBytes(2_000_000)
@@ -46,7 +46,7 @@ async function setUp(
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  const lanes = openedLanes(t)
+  const lanes = sharedLanes()
   const { port } = server.address() as AddressInfo
   const target = {
     host: '127.0.0.1',

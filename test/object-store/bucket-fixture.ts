@@ -6,7 +6,7 @@ import { createBodyClient } from '../../src/upstream/transport/body-client.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
 import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
-import { openedLanes } from '../lanes/opened-lanes.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
 
 export const NEVER = { signal: new AbortController().signal }
 
@@ -23,7 +23,7 @@ export function openBucket(t: TestContext, options: Partial<BucketOptions> & { e
       proxies: undefined,
       lookup: undefined,
       deadlines: { connectMs: 60_000, headerMs: 60_000, tokenMs: 60_000 },
-      lanes: openedLanes(t),
+      lanes: sharedLanes(),
     }),
   })
   addCleanup(t, () => bucket.close())
