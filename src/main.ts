@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { readArguments } from './cli/arguments.ts'
 import { CommandError, type Terminal } from './cli/context/command.ts'
 import { SettingsError } from './config/values/settings-error.ts'
 
@@ -10,6 +9,7 @@ import { SettingsError } from './config/values/settings-error.ts'
 
 const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
 const UNKNOWN_HEIGHT = 24
+const VERSION_FLAGS = ['--version', '-V']
 
 const ONE_KEY_PRESS_MS = 500
 
@@ -41,7 +41,14 @@ function programName(): string {
 async function main(): Promise<0 | 1 | 2 | 130> {
   try {
     const version = readVersion()
-    const request = await readArguments(process.argv.slice(2), {
+    const args = process.argv.slice(2)
+    // The parser of arguments takes more time to load than all else that this needs.
+    if (args.length === 1 && VERSION_FLAGS.includes(args[0] ?? '')) {
+      await written(process.stdout, `${version}\n`)
+      return 0
+    }
+    const { readArguments } = await import('./cli/arguments.ts')
+    const request = await readArguments(args, {
       name: programName(),
       version,
       width: width(),

@@ -7,6 +7,8 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'cli/commands/stored/agent-and-folder.test.ts':
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
+  'config/secrets.test.ts': 'nothing that is said about settings repeats a secret',
+  'cli/loaded-modules.test.ts': 'how little commands load that people wait for',
   'cli/usage.test.ts': 'wrong usage and the help of all commands',
   'cli/warm/all-nodes.test.ts': 'one command warms the nodes of a swarm',
   'cli/warm/layout.test.ts': 'the lines of images that are warmed, on a terminal',
@@ -15,6 +17,8 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/flight/attempts/untrusted-sources.test.ts': 'random sources never complete a wrong body',
   'fetch/flight/pass-through.test.ts': 'content that is sent to clients without being stored',
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
+  'import/caches/artefacts.test.ts':
+    'artefacts of every kind in archives of Docker and caches of other tools',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
@@ -42,9 +46,11 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'lib/watchdog/watchdog.test.ts': ['lib/watchdog/watchdog-thread.ts'],
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
+    'object-store/client/object-bodies.ts',
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
@@ -53,10 +59,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],
-  'object-store/reading/bucket-source.test.ts': [
-    'object-store/object-store.ts',
-    'object-store/reading/bucket-names.ts',
-  ],
+  'object-store/reading/bucket-source.test.ts': ['object-store/reading/bucket-names.ts'],
   'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [
     'object-store/credentials/instance-metadata.ts',
@@ -154,6 +157,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'fetch/manifests/manifest-memory.ts',
     'fetch/manifests/manifest-reading.ts',
   ],
+  'fetch/list-lookup.test.ts': ['fetch/imported-entries.ts', 'ports/catalog.ts'],
   'fetch/manifest-lookup.test.ts': ['fetch/manifests/manifest-body.ts'],
   'fetch/resolver.test.ts': ['fetch/manifests/large-manifests.ts'],
   'fetch/tag-lookup.test.ts': ['fetch/freshness.ts'],
@@ -162,6 +166,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lanes/thread/lent-memory.ts',
     'lanes/thread/thread-connections.ts',
   ],
+  'admin-api/answer-errors.test.ts': ['admin-api/body-problem.ts'],
   'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',
@@ -174,7 +179,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'observe/log/log.test.ts': ['observe/events.ts'],
   'library.test.ts': ['config/settings-object.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],
-  'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
+  'observe/reports/listing.test.ts': ['observe/reports/image-inspection.ts', 'observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
   'observe/reports/why.test.ts': ['observe/why-facts.ts', 'observe/reports/peers.ts'],
   'peers/identity/certificate.test.ts': ['peers/identity/credentials.ts', 'peers/identity/der.ts'],

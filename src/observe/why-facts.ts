@@ -1,3 +1,4 @@
+import type { ObjectStoreContent } from '../schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, PeerStep } from '../schemas/peer-report.ts'
 import type { PartReport, WhyReport } from '../schemas/why-report.ts'
 import { agoText, plural, sizeText, spanText } from './text.ts'
@@ -26,7 +27,12 @@ const SOURCES = {
   upstream: 'upstream',
 }
 
-const PART_STATES = { stored: 'stored', 'in-flight': 'in flight', missing: 'missing' }
+const PART_STATES = {
+  stored: 'stored',
+  partial: 'stored without all its parts',
+  'in-flight': 'in flight',
+  missing: 'missing',
+}
 
 /** Names what the report is about: the tag in full, or the text that a person has written. */
 export function whySubject({ subject, repository, tag }: WhyReport): string {
@@ -34,7 +40,7 @@ export function whySubject({ subject, repository, tag }: WhyReport): string {
 }
 
 export function whyFacts(report: WhyReport, now: number): WhyFact[] {
-  const { digest, seenIn, stored, flight, parts, requests, peers, flights } = report
+  const { digest, seenIn, stored, flight, parts, requests, peers, flights, objectStore } = report
   const facts: WhyFact[] = []
   const add = (label: string, ...lines: WhyLine[]): void => {
     facts.push({ label, lines })
@@ -46,7 +52,14 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
   if (stored !== null) add('stored', { text: storedText(stored, now) })
   else if (flight === null && digest !== null) add('stored', { text: 'no' })
   if (flight !== null) add('transfer', { text: transferText(flight, now) })
-  if (parts !== null) add('parts', { text: partsText(parts, report.partsLeftOut) }, ...parts.map(partLine))
+  if (report.problems.length > 0) add('problem', ...report.problems.map((text) => ({ text })))
+  const corrupt = [
+    ...report.corrupt.map((one) => corruptLine(one, now)),
+    ...report.quarantined.map((one) => quarantinedLine(one, now)),
+  ]
+  if (corrupt.length > 0) add('corrupt', ...corrupt)
+  if (parts !== null)
+    add('parts', { text: partsText(report, parts) }, ...parts.map((part) => partLine(part, report)))
   if (requests.length > 0)
     add('requests', ...requests.map((request) => ({ text: requestText(request, now) })))
   else add('requests', { text: 'none recorded since the agent started' })
@@ -54,6 +67,7 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
     add('owner', { text: ownerText(peers.owner) })
     add('peers', { text: peersText(peers) }, ...peers.holders.map((peer) => ({ text: peerText(peer) })))
   }
+  if (objectStore) add('bucket', { text: objectStoreText(objectStore) })
   if (flights.length > 0) add('fetched', ...flights.map((record) => flightLine(record, now)))
   add('next', { text: report.next })
   return facts
@@ -87,15 +101,36 @@ function transferText(flight: NonNullable<WhyReport['flight']>, now: number): st
   return `${progress}${from}, started ${agoText(startedAt, now)}, ${plural(waiters, 'waiting request')}`
 }
 
-function partsText(parts: readonly PartReport[], leftOut: number): string {
+/** An index is counted as `agent ls` does: by the platforms that are complete. */
+function partsText({ image, partsLeftOut }: WhyReport, parts: readonly PartReport[]): string {
   const stored = parts.filter(({ state }) => state === 'stored').length
-  const more = leftOut === 0 ? '' : `, ${leftOut} more not checked`
-  return `${stored} of ${parts.length} stored${more}`
+  const more = partsLeftOut === 0 ? '' : `, ${partsLeftOut} more not listed`
+  if (image?.kind !== 'index') return `${stored} of ${parts.length} stored${more}`
+  const platforms = image.platforms.join(', ')
+  const state =
+    image.state === 'partial'
+      ? 'no platform is complete'
+      : platforms === ''
+        ? 'complete'
+        : `complete for ${platforms}`
+  return `${state}; ${sizeText(image.bytesHere)} stored, ${stored} of ${plural(parts.length, 'manifest')} with all parts${more}`
 }
 
-function partLine({ role, platform, size, digest, state }: PartReport): WhyLine {
+/** Hardly any node stores all platforms, so the others are no news once one is complete. */
+function partLine({ role, platform, size, digest, state }: PartReport, { image }: WhyReport): WhyLine {
   const part = platform === null ? role : `${role} for ${platform}`
-  return { digest, text: `${part}, ${sizeText(size)}: ${PART_STATES[state]}`, isMinor: state === 'stored' }
+  const isMinor =
+    state === 'stored' || (state === 'missing' && image?.kind === 'index' && image.state === 'whole')
+  return { digest, text: `${part}, ${sizeText(size)}: ${PART_STATES[state]}`, isMinor }
+}
+
+function corruptLine({ at, source, found }: WhyReport['corrupt'][number], now: number): WhyLine {
+  const from = source === 'disk' ? 'in the store' : `from ${source}`
+  return { text: `${agoText(at, now)}: wrong bytes ${from} (${found})` }
+}
+
+function quarantinedLine({ at, path, bytes }: WhyReport['quarantined'][number], now: number): WhyLine {
+  return { text: `${agoText(at, now)}: ${sizeText(bytes)} moved to ${path}` }
 }
 
 function requestText(request: WhyReport['requests'][number], now: number): string {
@@ -141,6 +176,11 @@ function outcomeText(record: WhyReport['flights'][number]): string {
   if (error !== null) return `failed after ${spanText(ms)}: ${error}`
   const notStored = isStored === false ? `, not stored${obstacle === null ? '' : `: ${obstacle}`}` : ''
   return `${sizeText(size ?? 0)} from ${source ?? 'an earlier transfer'} in ${spanText(ms)} for ${plural(waiters ?? 0, 'request')}${notStored}`
+}
+
+function objectStoreText({ name, has, problem }: ObjectStoreContent): string {
+  if (has === null) return `${name} could not be asked: ${problem ?? 'no answer'}`
+  return `${name} ${has ? 'has it' : 'does not have it'}`
 }
 
 function ownerText({ name, self }: OwnerReport): string {

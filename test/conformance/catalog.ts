@@ -35,13 +35,10 @@ export function catalogSuite(
       assert.deepEqual(await catalog.tag(alpine, '3.20'), moved)
     })
 
-    it('remembers that an import has set a tag or made a list', async () => {
+    it('remembers that an import has set a tag', async () => {
       const record = { digest, mediaType: undefined, checkedAt: 20, importedAt: 17 }
       await catalog.rememberTag(alpine, 'v1', record)
       assert.deepEqual(await catalog.tag(alpine, 'v1'), record)
-      await catalog.rememberList(alpine, 'tags', { body: Buffer.from('v1'), checkedAt: 17, importedAt: 17 })
-      const list = await catalog.cachedList(alpine, 'tags')
-      assert.deepEqual([list?.checkedAt, list?.importedAt], [17, 17])
     })
 
     it('does not confuse tags or repositories with similar names', async () => {
@@ -87,6 +84,18 @@ export function catalogSuite(
       }
       await catalog.rememberKnownName(app, digest)
       assert.deepEqual(await catalog.filterKnown(app, [other, digest]), [other, digest])
+    })
+
+    it('remembers which repositories are read with credentials, which are no known names', async () => {
+      const app = { registry: 'r.test:443', name: 'team/app' }
+      await catalog.rememberCredentialed(app)
+      await catalog.rememberCredentialed(alpine)
+      await catalog.rememberCredentialed(app)
+      assert.deepEqual(await catalog.credentialed(), [alpine, app])
+      assert.deepEqual(await catalog.repositories(), [])
+      await catalog.forgetCredentialed(alpine)
+      await catalog.forgetCredentialed(alpine)
+      assert.deepEqual(await catalog.credentialed(), [app])
     })
 
     it('lists every repository once, in ASCII order', async () => {

@@ -66,6 +66,7 @@ for (const [kind, open] of Object.entries(TARGETS)) {
     assert.deepEqual(image, {
       ...{ is: 'image', image: 'docker.io/acme/app:v1', digest: app.manifest.digest },
       ...{ manifests: 1, blobs: 4, bytes, writtenBytes: bytes, referrers: 0, foreign: 0 },
+      referrersProblem: null,
     })
     assert.ok(done?.is === 'done' && done.images === 1 && done.bytes === bytes)
     const [again] = await exportTo(await open(path), reader, ['acme/app:v1'])

@@ -5,6 +5,8 @@ import type {
   BlobView,
   FlightView,
   NodeView,
+  ObjectStoreView,
+  QuarantinedView,
   ScrubView,
   SourceView,
   TagView,
@@ -13,6 +15,7 @@ import type {
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { ObjectStoreContent } from '../../src/schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/status-report.ts'
 
@@ -36,6 +39,8 @@ export class MemoryNode implements NodeView {
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []
   readonly seenInRepositories = new Map<Digest, Repository[]>()
+  readonly quarantinedFiles = new Map<Digest, QuarantinedView[]>()
+  readonly files = new Map<string, string[]>()
   readonly disallowed = new Set<string>()
   readonly hosted = { blobs: 0, bytes: 0 }
   readonly hostedRepositories: string[] = []
@@ -50,6 +55,8 @@ export class MemoryNode implements NodeView {
     registries: [],
   }
   readonly webhookStates: WebhookView[] = []
+  objectStoreState: ObjectStoreView | undefined
+  objectStoreContent: ObjectStoreContent | undefined
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
@@ -93,6 +100,14 @@ export class MemoryNode implements NodeView {
 
   saved(): SavingsView {
     return this.savings
+  }
+
+  objectStore(): ObjectStoreView | undefined {
+    return this.objectStoreState
+  }
+
+  async inObjectStore(): Promise<ObjectStoreContent | undefined> {
+    return this.objectStoreContent
   }
 
   webhooks(): readonly WebhookView[] {
@@ -188,6 +203,14 @@ export class MemoryNode implements NodeView {
 
   async seenIn(digest: Digest): Promise<readonly Repository[]> {
     return this.seenInRepositories.get(digest) ?? []
+  }
+
+  async quarantined(digest: Digest): Promise<readonly QuarantinedView[]> {
+    return this.quarantinedFiles.get(digest) ?? []
+  }
+
+  async registryFiles({ registry }: Repository): Promise<readonly string[]> {
+    return this.files.get(registry) ?? []
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {

@@ -19,6 +19,14 @@ export interface CounterTotals {
   }
   readonly fetched: { readonly peer: number; readonly objectStore: number; readonly upstream: number }
   readonly peers: { readonly in: number; readonly out: number }
+  readonly objectStore: {
+    readonly reads: { readonly hit: number; readonly miss: number; readonly failed: number }
+    /** The mean time until the bytes of a content begin; undefined while none has begun. */
+    readonly answerMs: number | undefined
+    readonly sent: number
+    readonly there: number
+    readonly sentBytes: number
+  }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -114,6 +122,12 @@ export class Metrics {
     labels: ['outcome'],
     bounds: UPSTREAM_BUCKETS_SECONDS,
   })
+  readonly #objectStoreAnswerSeconds = new Histogram({
+    name: 'leat_object_store_answer_seconds',
+    help: 'Time until the bytes of a content of the object store begin.',
+    labels: [],
+    bounds: UPSTREAM_BUCKETS_SECONDS,
+  })
   readonly #objectStoreUploads = new Counter({
     name: 'leat_object_store_uploads_total',
     help: 'Contents that are in the object store after an upload: sent, or there already.',
@@ -203,6 +217,19 @@ export class Metrics {
       },
       fetched: { peer: fetched('peer'), objectStore: fetched('object-store'), upstream: fetched('upstream') },
       peers: { in: peers('in'), out: peers('out') },
+      objectStore: this.#objectStoreTotals(),
+    }
+  }
+
+  #objectStoreTotals(): CounterTotals['objectStore'] {
+    const reads = (outcome: string): number => this.#objectStoreReads.value({ outcome })
+    const answerSeconds = this.#objectStoreAnswerSeconds.mean({})
+    return {
+      reads: { hit: reads('hit'), miss: reads('miss'), failed: reads('failed') },
+      answerMs: answerSeconds === undefined ? undefined : answerSeconds * 1000,
+      sent: this.#objectStoreUploads.value({ outcome: 'sent' }),
+      there: this.#objectStoreUploads.value({ outcome: 'there' }),
+      sentBytes: this.#objectStoreUploadedBytes.value({}),
     }
   }
 
@@ -234,6 +261,7 @@ export class Metrics {
       this.#webhookEvents,
       this.#objectStoreReads,
       this.#objectStoreReadSeconds,
+      this.#objectStoreAnswerSeconds,
       this.#objectStoreUploads,
       this.#objectStoreUploadedBytes,
       this.#redirects,
@@ -261,6 +289,7 @@ export class Metrics {
         this.#objectStoreReads.add(1, { outcome })
         this.#objectStoreReadSeconds.observe(ms / 1000, { outcome })
       }),
+      subscribe('object-store.answered', ({ ms }) => this.#objectStoreAnswerSeconds.observe(ms / 1000, {})),
       subscribe('object-store.uploaded', ({ bytes }) => {
         this.#objectStoreUploads.add(1, { outcome: bytes > 0 ? 'sent' : 'there' })
         this.#objectStoreUploadedBytes.add(bytes, {})

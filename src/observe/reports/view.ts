@@ -1,5 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { ObjectStoreContent } from '../../schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { HistoryView } from '../records/history/history.ts'
@@ -73,6 +74,14 @@ export interface FlightView {
   readonly source: string | undefined
 }
 
+/** A file in the quarantine. */
+export interface QuarantinedView {
+  /** When it was moved there, in milliseconds since the epoch. */
+  readonly at: number
+  readonly path: string
+  readonly bytes: number
+}
+
 /** A local source, as it is now. */
 export interface SourceView {
   readonly name: string
@@ -92,6 +101,20 @@ export interface WebhookView {
   readonly dropped: number
   /** Why the last attempt has failed; undefined when it has not. */
   readonly problem: string | undefined
+}
+
+/** The object store, as it is now. */
+export interface ObjectStoreView {
+  readonly name: string
+  /** Why it is not asked now. */
+  readonly paused: string | undefined
+  readonly lastError: { readonly message: string; readonly at: number } | undefined
+  readonly uploads: {
+    readonly waiting: number
+    readonly dropped: number
+    /** Why uploads fail now; undefined when they do not. */
+    readonly problem: string | undefined
+  }
 }
 
 /** What the reports read of a running node. */
@@ -132,6 +155,13 @@ export interface NodeView extends ContentView {
   hostedIn(digest: Digest): Promise<readonly Repository[]>
   /** Repositories in which clients have requested this digest. */
   seenIn(digest: Digest): Promise<readonly Repository[]>
+  /** What the quarantine has of bytes that were to have this digest, newest first. */
+  quarantined(digest: Digest): Promise<readonly QuarantinedView[]>
+  /**
+   * The files with credentials and certificates of the repository's registry. They are looked at now, so that `file.checked`
+   * is published if one has become unusable.
+   */
+  registryFiles(repository: Repository): Promise<readonly string[]>
   freshness(repository: Repository): { readonly tagTtlMs: number; readonly staleIfErrorMs: number }
   /** The upstream hosts of a repository in the order in which they are asked; empty when it is not allowed. */
   hosts(repository: Repository): readonly string[]
@@ -141,6 +171,10 @@ export interface NodeView extends ContentView {
   saved(): SavingsView
   history(): { readonly hour: HistoryView; readonly day: HistoryView }
   webhooks(): readonly WebhookView[]
+  /** undefined without an object store. */
+  objectStore(): ObjectStoreView | undefined
+  /** Asks the object store, and waits two seconds at most. undefined when it is not asked for contents of the repository. */
+  inObjectStore(repository: Repository, digest: Digest): Promise<ObjectStoreContent | undefined>
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */

@@ -139,6 +139,13 @@ test('published events change the metrics', () => {
       served: { local: 1000, inflight: 500, peer: 0, objectStore: 0, upstream: 0 },
       fetched: { peer: 0, objectStore: 0, upstream: 1000 },
       peers: { in: 0, out: 0 },
+      objectStore: {
+        reads: { hit: 0, miss: 0, failed: 0 },
+        answerMs: undefined,
+        sent: 0,
+        there: 0,
+        sentBytes: 0,
+      },
     })
   })
 })
