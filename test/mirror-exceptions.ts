@@ -8,6 +8,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
   'config/secrets.test.ts': 'nothing that is said about settings repeats a secret',
+  'cli/loaded-modules.test.ts': 'how little commands load that people wait for',
   'cli/usage.test.ts': 'wrong usage and the help of all commands',
   'cli/warm/all-nodes.test.ts': 'one command warms the nodes of a swarm',
   'cli/warm/layout.test.ts': 'the lines of images that are warmed, on a terminal',
@@ -21,6 +22,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'import/damaged-sources.test.ts': 'random damage in everything that can be imported',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
+  'registry-api/endpoints/push/tool-requests.test.ts': 'the requests of cosign and BuildKit',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/distributions.test.ts': 'the settings that distributions of Kubernetes write',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
@@ -35,6 +37,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'testkit/schemas/documents.test.ts': ['config/json-schema.ts'],
   'access/access-control.test.ts': ['access/challenges.ts'],
+  'access/access.test.ts': ['access/open-access.ts'],
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
@@ -46,6 +49,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/import/output.ts',
     'import/open-import.ts',
   ],
+  'lib/watchdog/watchdog.test.ts': ['lib/watchdog/watchdog-thread.ts'],
   'object-store/client/bucket.test.ts': [
     'object-store/client/answer-failure.ts',
     'object-store/client/multipart.ts',
@@ -53,6 +57,13 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'object-store/expiry/expiry.test.ts': [
+    'object-store/expiry/bucket-lock.ts',
+    'object-store/expiry/bucket-repository.ts',
+    'object-store/expiry/needed.ts',
+  ],
+  'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
+  'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/content-upload.ts',
     'object-store/upload/fill-policy.ts',
@@ -100,7 +111,11 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/export/transport.ts',
     'export/readers/resolver-reader.ts',
   ],
-  'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
+  'cli/commands/runtime.test.ts': [
+    'cli/context/runtime-tls.ts',
+    'cli/runtime/mirror-settings.ts',
+    'cli/terminal/runtime-text.ts',
+  ],
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
@@ -165,6 +180,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'lanes/thread/lent-memory.ts',
     'lanes/thread/thread-connections.ts',
   ],
+  'admin-api/answer-errors.test.ts': ['admin-api/body-problem.ts'],
   'lanes/lane-pool.test.ts': ['lanes/lane-file.ts', 'lanes/lane.ts', 'lanes/thread/thread-files.ts'],
   'lib/tar/tar.test.ts': [
     'lib/tar/header.ts',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { DOCKER_LIST, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const points = (letter: string, more: object = {}) => ({
