@@ -56,7 +56,12 @@ function checkAll(
     }),
   ])
   const settings = values as unknown as Settings
-  readAll([() => checkTls(settings), () => checkClientCertificates(settings), () => checkAddresses(settings)])
+  readAll([
+    () => checkTls(settings),
+    () => checkClientCertificates(settings),
+    () => checkPasswords(settings),
+    () => checkAddresses(settings),
+  ])
   return settings
 }
 
@@ -95,6 +100,15 @@ function checkClientCertificates({ auth, tlsCert }: Settings): void {
   if (auth?.clientCertificates !== undefined && tlsCert === undefined) {
     throw new SettingsError('auth.clientCertificates needs TLS; give --tls-cert and --tls-key')
   }
+}
+
+/** A client sends one login, and a password for the agent must not go to a registry. */
+function checkPasswords({ auth, upstreams }: Settings): void {
+  const authorized = upstreams.find(({ authorize }) => authorize !== undefined)
+  if (auth?.htpasswd === undefined || authorized === undefined) return
+  throw new SettingsError(
+    `auth.htpasswd and authorize of ${authorized.namespace} both take passwords; let clients of the agent log in by auth.token or auth.clientCertificates`,
+  )
 }
 
 /**
