@@ -19,6 +19,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
   'import/caches/artefacts.test.ts':
     'artefacts of every kind in archives of Docker and caches of other tools',
+  'import/damaged-sources.test.ts': 'random damage in everything that can be imported',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/endpoints/push/tool-requests.test.ts': 'the requests of cosign and BuildKit',
