@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type LanePool, openLanes } from '../../../src/lanes/lane-pool.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { issueCredentials } from '../../../src/peers/identity/certificate.ts'
 import type { PeerCredentials } from '../../../src/peers/identity/credentials.ts'
@@ -36,12 +37,19 @@ export class Rogue {
   readonly member: Member
   readonly #server: PeerServer
   readonly #client: PeerClient
+  readonly #lanes: LanePool
   readonly #answers: Answers
 
-  private constructor(member: Member, server: PeerServer, client: PeerClient, answers: Answers) {
+  private constructor(
+    member: Member,
+    server: PeerServer,
+    { client, lanes }: { client: PeerClient; lanes: LanePool },
+    answers: Answers,
+  ) {
     this.member = member
     this.#server = server
     this.#client = client
+    this.#lanes = lanes
     this.#answers = answers
   }
 
@@ -70,12 +78,14 @@ export class Rogue {
       version: 'test',
       protocol: PEER_PROTOCOL,
     }
+    const lanes = openLanes()
     const client = new PeerClient({
       credentials,
       resources: connectionResources(),
+      lanes,
       limits: { connectMs: 60_000 },
     })
-    return new Rogue(member, server, client, answers)
+    return new Rogue(member, server, { client, lanes }, answers)
   }
 
   get contact(): Contact {
@@ -115,6 +125,7 @@ export class Rogue {
   async stop(): Promise<void> {
     this.#client.close()
     await this.#server.stop({ drainMs: 0 })
+    await this.#lanes.stop()
   }
 }
 
