@@ -101,6 +101,8 @@ export function nodeViewOf(
     isHosted: async (repository) => hosted.isHosted(repository) || (await content.isHosted(repository)),
     hostedIn: (digest) => store.hosted.catalog.repositoriesOf(digest),
     seenIn: (digest) => store.repositoriesOf(digest),
+    quarantined: (digest) => store.quarantined(digest),
+    registryFiles: (repository) => upstreams.checkFiles(repository),
     freshness: (repository) => upstreams.freshness(repository),
     hosts: (repository) => (isAllowed(repository) ? upstreams.hosts(repository) : []),
     isAllowed,

@@ -7,6 +7,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'cli/commands/stored/agent-and-folder.test.ts':
     'the commands on stored content, with a running agent and without one',
   'cli/commands/stored/upkeep.test.ts': 'corrupt and removed content is fetched again',
+  'config/secrets.test.ts': 'nothing that is said about settings repeats a secret',
   'cli/usage.test.ts': 'wrong usage and the help of all commands',
   'cli/warm/all-nodes.test.ts': 'one command warms the nodes of a swarm',
   'cli/warm/layout.test.ts': 'the lines of images that are warmed, on a terminal',
@@ -174,7 +175,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'observe/log/log.test.ts': ['observe/events.ts'],
   'library.test.ts': ['config/settings-object.ts'],
   'observe/metrics/metrics.test.ts': ['observe/metrics/gauges.ts'],
-  'observe/reports/listing.test.ts': ['observe/reports/sharing.ts'],
+  'observe/reports/listing.test.ts': ['observe/reports/image-inspection.ts', 'observe/reports/sharing.ts'],
   'observe/reports/status.test.ts': ['observe/reports/reporter.ts'],
   'observe/reports/why.test.ts': ['observe/why-facts.ts', 'observe/reports/peers.ts'],
   'peers/identity/certificate.test.ts': ['peers/identity/credentials.ts', 'peers/identity/der.ts'],

@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml'
-import { type GivenEntry, type GivenValue, quote } from './values/format.ts'
+import { type GivenEntry, type GivenValue, nameOf, quote } from './values/format.ts'
 import { readAll, SettingsError } from './values/settings-error.ts'
 
 /** Messages of these errors quote the file, and so perhaps a password that begins with a reserved character of YAML. */
@@ -40,7 +40,7 @@ export function readYaml(source: string, file: string): ReadonlyMap<string, Give
     const location = locationAt(offset)
     if (isAlias(node) || (node !== null && 'anchor' in node && node.anchor !== undefined)) {
       throw new SettingsError(
-        `${location}: ${name} uses a YAML anchor or alias; quote a value that begins with & or *`,
+        `${location}: YAML anchors and aliases cannot be used; quote a value that begins with & or *`,
       )
     }
     if (isMap(node)) return { location, name, value: entries(node, name) }
@@ -60,7 +60,7 @@ export function readYaml(source: string, file: string): ReadonlyMap<string, Give
       const name = String(key.value)
       found.set(name, {
         keyLocation,
-        given: given(value, path === '' ? name : `${path}.${name}`, key.range[0]),
+        given: given(value, path === '' ? nameOf(name) : `${path}.${nameOf(name)}`, key.range[0]),
       })
     }
     return found

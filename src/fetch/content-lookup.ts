@@ -37,6 +37,7 @@ export class ContentLookup {
 
   /** Opens the content, which the caller closes. */
   async open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+    await this.#knownNames.checkIfInDoubt(want, options)
     let isChecked = false
     for (let otherFlights = 0; ; otherFlights += 1) {
       const stored = await this.#openStored(want.digest)
@@ -66,6 +67,7 @@ export class ContentLookup {
 
   /** Gives size and type. Fetches nothing: upstream is asked with HEAD for content that this node does not have. */
   async head(want: Want, options: { signal: AbortSignal }): Promise<HeadAnswer> {
+    await this.#knownNames.checkIfInDoubt(want, options)
     const facts = await this.#store.facts(want.digest)
     if (facts !== undefined) {
       await this.#knownNames.check(want, options)

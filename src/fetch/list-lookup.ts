@@ -62,8 +62,12 @@ export class ListLookup {
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        load: () => this.#catalog.cachedList(repository, topic),
+        load: async () =>
+          (await this.#knownNames.isInDoubt(repository))
+            ? undefined
+            : this.#catalog.cachedList(repository, topic),
         askUpstream: async (renewal) => {
+          await this.#knownNames.beforeReading(repository)
           const list: CachedList = { body: await askUpstream(renewal), checkedAt: Date.now() }
           // The client gets its answer although a full disk remembers nothing new.
           await this.#catalog.rememberList(repository, topic, list).catch(() => {})

@@ -50,6 +50,7 @@ export class CachingResolver implements Resolver {
       sources: (want) => registry.sources(want),
       policy: flightPolicy,
       confirm: (want) => knownNames.check(want),
+      beforeReading: ({ repository }) => knownNames.beforeReading(repository),
       describe: async (want, incoming, declaredType) => {
         const description = await largeManifests.describe(want, incoming, declaredType)
         // A client that has the manifest asks for what it references, which must be known by then.
@@ -127,8 +128,9 @@ export class CachingResolver implements Resolver {
     return this.#catalog.repositories()
   }
 
-  isPrivate(repository: Repository): Promise<boolean> {
-    return this.#registry.isPrivate(repository)
+  /** What was private stays so for those who list names, until upstream gives it to everybody. */
+  async isPrivate(repository: Repository): Promise<boolean> {
+    return (await this.#registry.isPrivate(repository)) || this.#knownNames.isInDoubt(repository)
   }
 
   /** Says that the store has dropped a content: it is not served from memory any more, and under no name. */

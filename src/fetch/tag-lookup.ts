@@ -101,6 +101,7 @@ export class TagLookup {
   }
 
   async #renew(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
+    await this.#knownNames.beforeReading(repository)
     const head = await this.#registry.tag(repository, tag, options)
     try {
       return await this.#move(repository, tag, head, options)
@@ -131,7 +132,7 @@ export class TagLookup {
     const importedAt = before?.digest === digest ? before.importedAt : undefined
     const record = { digest, mediaType, checkedAt, ...(importedAt === undefined ? {} : { importedAt }) }
     await ignoreFullDisk(this.#catalog.rememberTag(repository, tag, record))
-    await ignoreFullDisk(this.#catalog.rememberKnownName(repository, digest))
+    await this.#knownNames.remember(repository, digest)
     publish('tag.revalidated', { repository, tag, outcome: outcomeOf(before?.digest, digest) })
     return record
   }

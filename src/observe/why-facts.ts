@@ -26,7 +26,12 @@ const SOURCES = {
   upstream: 'upstream',
 }
 
-const PART_STATES = { stored: 'stored', 'in-flight': 'in flight', missing: 'missing' }
+const PART_STATES = {
+  stored: 'stored',
+  partial: 'stored without all its parts',
+  'in-flight': 'in flight',
+  missing: 'missing',
+}
 
 /** Names what the report is about: the tag in full, or the text that a person has written. */
 export function whySubject({ subject, repository, tag }: WhyReport): string {
@@ -46,7 +51,14 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
   if (stored !== null) add('stored', { text: storedText(stored, now) })
   else if (flight === null && digest !== null) add('stored', { text: 'no' })
   if (flight !== null) add('transfer', { text: transferText(flight, now) })
-  if (parts !== null) add('parts', { text: partsText(parts, report.partsLeftOut) }, ...parts.map(partLine))
+  if (report.problems.length > 0) add('problem', ...report.problems.map((text) => ({ text })))
+  const corrupt = [
+    ...report.corrupt.map((one) => corruptLine(one, now)),
+    ...report.quarantined.map((one) => quarantinedLine(one, now)),
+  ]
+  if (corrupt.length > 0) add('corrupt', ...corrupt)
+  if (parts !== null)
+    add('parts', { text: partsText(report, parts) }, ...parts.map((part) => partLine(part, report)))
   if (requests.length > 0)
     add('requests', ...requests.map((request) => ({ text: requestText(request, now) })))
   else add('requests', { text: 'none recorded since the agent started' })
@@ -87,15 +99,36 @@ function transferText(flight: NonNullable<WhyReport['flight']>, now: number): st
   return `${progress}${from}, started ${agoText(startedAt, now)}, ${plural(waiters, 'waiting request')}`
 }
 
-function partsText(parts: readonly PartReport[], leftOut: number): string {
+/** An index is counted as `agent ls` does: by the platforms that are complete. */
+function partsText({ image, partsLeftOut }: WhyReport, parts: readonly PartReport[]): string {
   const stored = parts.filter(({ state }) => state === 'stored').length
-  const more = leftOut === 0 ? '' : `, ${leftOut} more not checked`
-  return `${stored} of ${parts.length} stored${more}`
+  const more = partsLeftOut === 0 ? '' : `, ${partsLeftOut} more not listed`
+  if (image?.kind !== 'index') return `${stored} of ${parts.length} stored${more}`
+  const platforms = image.platforms.join(', ')
+  const state =
+    image.state === 'partial'
+      ? 'no platform is complete'
+      : platforms === ''
+        ? 'complete'
+        : `complete for ${platforms}`
+  return `${state}; ${sizeText(image.bytesHere)} stored, ${stored} of ${plural(parts.length, 'manifest')} with all parts${more}`
 }
 
-function partLine({ role, platform, size, digest, state }: PartReport): WhyLine {
+/** Hardly any node stores all platforms, so the others are no news once one is complete. */
+function partLine({ role, platform, size, digest, state }: PartReport, { image }: WhyReport): WhyLine {
   const part = platform === null ? role : `${role} for ${platform}`
-  return { digest, text: `${part}, ${sizeText(size)}: ${PART_STATES[state]}`, isMinor: state === 'stored' }
+  const isMinor =
+    state === 'stored' || (state === 'missing' && image?.kind === 'index' && image.state === 'whole')
+  return { digest, text: `${part}, ${sizeText(size)}: ${PART_STATES[state]}`, isMinor }
+}
+
+function corruptLine({ at, source, found }: WhyReport['corrupt'][number], now: number): WhyLine {
+  const from = source === 'disk' ? 'in the store' : `from ${source}`
+  return { text: `${agoText(at, now)}: wrong bytes ${from} (${found})` }
+}
+
+function quarantinedLine({ at, path, bytes }: WhyReport['quarantined'][number], now: number): WhyLine {
+  return { text: `${agoText(at, now)}: ${sizeText(bytes)} moved to ${path}` }
 }
 
 function requestText(request: WhyReport['requests'][number], now: number): string {

@@ -1,7 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
+import type { HeadRequestOptions, Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import type { TagRequests } from './client/tag-requests.ts'
 import type { PeerTransfer } from './transfer/peer-transfer.ts'
@@ -45,10 +45,7 @@ export class PeerRegistry implements Registry {
     }
   }
 
-  head(
-    want: Want,
-    options: { signal: AbortSignal },
-  ): Promise<{ size: number; mediaType: string | undefined }> {
+  head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }> {
     return this.#upstream.head(want, options)
   }
 

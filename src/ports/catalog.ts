@@ -34,6 +34,11 @@ export interface Catalog {
   rememberKnownName(repository: Repository, digest: Digest): Promise<void>
   /** Gives those of `digests` that are known names in this repository. */
   filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]>
+  /** Remembers that the repository is read with credentials of this agent. */
+  rememberCredentialed(repository: Repository): Promise<void>
+  forgetCredentialed(repository: Repository): Promise<void>
+  /** Lists the repositories that were read with credentials, in ASCII order of `repositoryKey`. */
+  credentialed(): Promise<readonly Repository[]>
   /** Lists every repository that has a known name, in ASCII order of `repositoryKey`. */
   repositories(): Promise<readonly Repository[]>
 }

@@ -17,6 +17,12 @@ export interface TagRequestOptions {
   readonly isUpstreamOnly?: boolean | undefined
 }
 
+export interface HeadRequestOptions {
+  readonly signal: AbortSignal
+  /** Upstream itself is asked, and no object store that may have the content. */
+  readonly isUpstreamOnly?: boolean | undefined
+}
+
 /** What only upstream knows: everything about an image that may change, and which sources can bring its bytes. */
 export interface Registry {
   /** Lists the sources of a content, best first. Empty when no upstream is configured for its repository. */
@@ -26,8 +32,8 @@ export interface Registry {
    * `Failure`, whose code is `absent` when upstream has no such tag.
    */
   tag(repository: Repository, tag: string, options: TagRequestOptions): Promise<TagHead>
-  /** Asks for the size and type of a content that is not stored, with HEAD. */
-  head(want: Want, options: { signal: AbortSignal }): Promise<{ size: number; mediaType: string | undefined }>
+  /** Asks for the size and type of a content, with HEAD. */
+  head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }>
   /** Lists every tag that upstream has, in ASCII order. */
   tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
   /**

@@ -9,7 +9,8 @@ const PartReport = v.object({
   role: v.picklist(['config', 'layer', 'manifest']),
   size: bytes,
   platform: v.nullable(v.string()),
-  state: v.picklist(['stored', 'in-flight', 'missing']),
+  /** `partial`: a manifest in an index that is stored without some of its parts. */
+  state: v.picklist(['stored', 'partial', 'in-flight', 'missing']),
 })
 export type PartReport = v.InferOutput<typeof PartReport>
 
@@ -73,6 +74,23 @@ export const WhyReport = v.object({
   seenIn: v.array(v.string()),
   /** The peers that have it, asked for this report; null when this node has no peers. */
   peers: v.nullable(AvailabilityReport),
+  /** What is wrong with the credentials or certificates of its registry, each a sentence. */
+  problems: v.array(v.string()),
+  /** Bytes that were to have this digest and did not, since the agent started; newest first. */
+  corrupt: v.array(v.object({ at: time, source: v.string(), found: v.string() })),
+  /** Files with such bytes that lie in the quarantine, newest first. */
+  quarantined: v.array(v.object({ at: time, path: v.string(), bytes })),
+  /** What of an image is stored, counted as in the list of images; null for anything else. */
+  image: v.nullable(
+    v.object({
+      kind: v.picklist(['image', 'index']),
+      /** An index is whole when at least one of its platforms is complete. */
+      state: v.picklist(['whole', 'partial']),
+      /** The complete platforms of an index. */
+      platforms: v.array(v.string()),
+      bytesHere: bytes,
+    }),
+  ),
   /** The parts of a stored manifest; null for anything else. */
   parts: v.nullable(v.array(PartReport)),
   /** The number of parts that `parts` leaves out. */

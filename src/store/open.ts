@@ -163,6 +163,7 @@ export async function openStore({
     pinnedBytes: () => eviction.pinnedBytes(),
     room: () => ({ limitBytes: budget.limitBytes, evictedBytes: eviction.evictedBytes }),
     limitTo: (limit) => budget.limitTo(limit),
+    quarantined: (digest) => parts.quarantine.filesOf(digest),
     peek: (digest) => blobs.peek(digest),
     onDropped: (listener) => blobs.onDropped(listener),
     gc: (options) => budget.collect(options),

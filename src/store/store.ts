@@ -7,6 +7,7 @@ import type { Content } from '../ports/content.ts'
 import type { ContentReceiver, FileToAdopt } from '../ports/content-receiver.ts'
 import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type { Scrub, Verified, VerifyOptions } from './care/scrub.ts'
+import type { QuarantinedFile } from './files/quarantine.ts'
 import type { ListedTag } from './index/all-tags.ts'
 import type { Pin } from './index/pins.ts'
 import type { IndexHistoryLog } from './index/statistics/history-log.ts'
@@ -37,6 +38,8 @@ export interface Store {
   room(): { readonly limitBytes: number | undefined; readonly evictedBytes: number }
   /** Changes how much the store may hold, and starts an eviction if it holds more; undefined ends the limit. */
   limitTo(maxBytes: DiskLimit | undefined): void
+  /** The files in the quarantine whose bytes were to have this digest, newest first. */
+  quarantined(digest: Digest): Promise<readonly QuarantinedFile[]>
   /** Opens a blob for reading without marking it as used. */
   peek(digest: Digest): Promise<Content | undefined>
   /**

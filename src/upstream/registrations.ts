@@ -85,6 +85,16 @@ export class Registrations {
     return readFilesOf(this.#listed.values())
   }
 
+  /** As `Upstreams.checkFiles`. */
+  async checkFiles(repository: Repository): Promise<readonly string[]> {
+    const { caFile, basic, dockerConfig } = this.upstreamOf(repository)
+    const hosts = this.hostsOf(repository)
+    // What is wrong with a file that was good before is published by its reader.
+    await Promise.all(hosts.map((host) => host.readCredentialFiles().catch(() => {})))
+    const password = basic !== undefined && 'passwordFile' in basic ? basic.passwordFile : undefined
+    return [caFile, password, dockerConfig].filter((file) => file !== undefined)
+  }
+
   /** As `Upstreams.prepare`. */
   async prepare(options: UpstreamOptions): Promise<() => void> {
     const listed = this.#listedBy(options)

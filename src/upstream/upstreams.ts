@@ -32,6 +32,11 @@ export interface Upstreams extends Registry {
    * leave as it is keeps its hosts, with all that is known of them.
    */
   prepare(options: UpstreamOptions): Promise<() => void>
+  /**
+   * Looks at the files with credentials and certificates of the repository's registry, and gives their paths. What is wrong
+   * with them is published.
+   */
+  checkFiles(repository: Repository): Promise<readonly string[]>
   /** Reads the files with credentials and certificates. Rejects with a `FileProblem` if one cannot be used. */
   readFiles(): Promise<void>
   close(): Promise<void>
@@ -111,6 +116,10 @@ class RegistryUpstreams implements Upstreams {
     for (const { hosts } of this.#registrations.all()) {
       for (const each of hosts) if (each.name === host) each.readRateLimitNotices()
     }
+  }
+
+  checkFiles(repository: Repository): Promise<readonly string[]> {
+    return this.#registrations.checkFiles(repository)
   }
 
   readFiles(): Promise<void> {

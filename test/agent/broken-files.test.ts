@@ -22,10 +22,12 @@ test('credentials that break later are used as they were, and the agent says so 
   assert.equal(await read('/readyz'), 'ready\n')
 
   await rm(passwordFile)
+  const explained = JSON.parse(await read('/api/v1/why?subject=up.test/app:v2'))
   assert.equal((await running.get('app/manifests/v2')).status, 200)
   const problem = `${passwordFile} cannot be read: ENOENT; its last good content is used`
   assert.equal(await read('/readyz'), `ready\nproblem: ${problem}\n`)
   assert.deepEqual(JSON.parse(await read('/api/v1/status')).problems, [problem])
+  assert.deepEqual(explained.problems, [problem], 'the explanation looks at the file before anybody pulls')
 
   await writeFile(passwordFile, 'right')
   await running.get('app/manifests/v3')

@@ -59,7 +59,7 @@ test('a mistake in a rule is refused with its line and what is allowed', async (
     ['hostedRetention:\n  - names: [team]\n    keepFor: 3 weeks\n', /expected a duration/],
     ['hostedRetention:\n  - names: [Team]\n', /expected a repository of this agent/],
     ['hostedGrace: soon\n', /hostedGrace is "soon"; expected a duration/],
-    ['hosted: ["https://x"]\n', /hosted\[0\] is "https:\/\/x"; expected a repository of this agent/],
+    ['hosted: ["https://x"]\n', /hosted\[0\] has a wrong value; expected a repository of this agent/],
   ] as const) {
     await assert.rejects(rulesIn(yaml), { name: 'SettingsError', message: expected }, yaml)
   }

@@ -61,7 +61,7 @@ test('an invalid value in the file is refused with its line and what is allowed'
     ['allow:\n', /^FILE:1: allow has no value; expected a list/],
     [
       'allow:\n  - docker.io/library/*\n  - https://x\n',
-      /^FILE:3: allow\[1\] is "https:\/\/x"; expected registry\/repository/,
+      /^FILE:3: allow\[1\] has a wrong value; expected registry\/repository/,
     ],
     ['upstreams:\n', /^FILE:1: upstreams has no value/],
     ['upstreams: docker.io\n', /^FILE:1: upstreams/],
@@ -78,7 +78,7 @@ test('an invalid value in the file is refused with its line and what is allowed'
     ],
     [
       'upstreams:\n  - namespace: a.io\n    host: https://a.io\n',
-      /^FILE:3: upstreams\[0\]\.host is "https:.*without https/,
+      /^FILE:3: upstreams\[0\]\.host has a wrong value; expected host or host:port.*without https/,
     ],
     [
       'upstreams:\n  - namespace: a.io\n    tagTtl: 60\n',

@@ -43,7 +43,7 @@ test('a text that is not YAML is refused with the line of the mistake', () => {
   assert.match(problemOf('a: 1\n---\nb: 2\n'), /^c\.yaml:2: a second YAML document/)
   assert.match(problemOf('- a\n'), /^c\.yaml:1: expected "setting: value"/)
   assert.match(problemOf('just words\n'), /^c\.yaml:1: expected "setting: value"/)
-  assert.match(problemOf('a: &x 1\nb: *x\n'), /^c\.yaml:1: a uses a YAML anchor or alias/)
+  assert.match(problemOf('a: &x 1\nb: *x\n'), /^c\.yaml:1: YAML anchors and aliases cannot be used; quote/)
   assert.match(problemOf('a: 1\n[b]: 2\n'), /^c\.yaml:2: a key must be a plain word/)
 })
 

@@ -89,6 +89,18 @@ export function catalogSuite(
       assert.deepEqual(await catalog.filterKnown(app, [other, digest]), [other, digest])
     })
 
+    it('remembers which repositories are read with credentials, which are no known names', async () => {
+      const app = { registry: 'r.test:443', name: 'team/app' }
+      await catalog.rememberCredentialed(app)
+      await catalog.rememberCredentialed(alpine)
+      await catalog.rememberCredentialed(app)
+      assert.deepEqual(await catalog.credentialed(), [alpine, app])
+      assert.deepEqual(await catalog.repositories(), [])
+      await catalog.forgetCredentialed(alpine)
+      await catalog.forgetCredentialed(alpine)
+      assert.deepEqual(await catalog.credentialed(), [app])
+    })
+
     it('lists every repository once, in ASCII order', async () => {
       await catalog.rememberTag(alpine, 'latest', { digest, mediaType: undefined, checkedAt: 1 })
       for (const name of ['b', 'a-b', 'a/b', 'a', 'a_b', 'a.b']) {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { readManifestBody } from '../../src/fetch/manifests/manifest-body.ts'
+import { Deferred } from '../../src/lib/async/deferred.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import type { Content } from '../../src/ports/content.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
 import { bodyOf, until } from '../../testkit/memory/read-body.ts'
@@ -55,10 +57,23 @@ test('a manifest that the store drops while it is read does not come back from m
   const bytes = manifestOf([randomBytes(10)])
   const digest = store.seed(bytes, { kind: 'manifest', mediaType: OCI_MANIFEST })
   await catalog.rememberKnownName(alpine, digest)
+  const [isReading, mayRead] = [new Deferred<void>(), new Deferred<void>()]
+  const open = store.open.bind(store)
+  store.open = async (wanted) => {
+    const content = await open(wanted)
+    if (content === undefined) return undefined
+    const read: Content['read'] = async (target, position) => {
+      isReading.resolve()
+      await mayRead.promise
+      return content.read(target, position)
+    }
+    return { ...content, read }
+  }
   const reading = resolver.manifestByDigest(alpine, digest, { signal })
-  await until(() => store.openContents === 1)
+  await isReading.promise
   store.stored.delete(digest)
   resolver.forget(digest)
+  mayRead.resolve()
   assert.deepEqual(Buffer.from(await readManifestBody(await reading, { signal })), bytes)
   registry.failure = new Failure('absent', 'upstream has lost it too')
   await assert.rejects(resolver.manifestByDigest(alpine, digest, { signal }), { code: 'absent' })

@@ -5,6 +5,7 @@ import type {
   BlobView,
   FlightView,
   NodeView,
+  QuarantinedView,
   ScrubView,
   SourceView,
   TagView,
@@ -36,6 +37,8 @@ export class MemoryNode implements NodeView {
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []
   readonly seenInRepositories = new Map<Digest, Repository[]>()
+  readonly quarantinedFiles = new Map<Digest, QuarantinedView[]>()
+  readonly files = new Map<string, string[]>()
   readonly disallowed = new Set<string>()
   readonly hosted = { blobs: 0, bytes: 0 }
   readonly hostedRepositories: string[] = []
@@ -188,6 +191,14 @@ export class MemoryNode implements NodeView {
 
   async seenIn(digest: Digest): Promise<readonly Repository[]> {
     return this.seenInRepositories.get(digest) ?? []
+  }
+
+  async quarantined(digest: Digest): Promise<readonly QuarantinedView[]> {
+    return this.quarantinedFiles.get(digest) ?? []
+  }
+
+  async registryFiles({ registry }: Repository): Promise<readonly string[]> {
+    return this.files.get(registry) ?? []
   }
 
   freshness(): { tagTtlMs: number; staleIfErrorMs: number } {

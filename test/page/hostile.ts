@@ -185,6 +185,10 @@ function why(subject: string): WhyReport {
     stored: { size: 1, kind: 'blob', mediaType: text, storedAt: AT, lastUsedAt: AT, origin: text },
     flight: flight(text),
     seenIn: [...HOSTILE_TEXTS],
+    problems: [...HOSTILE_TEXTS],
+    corrupt: HOSTILE_TEXTS.map((text) => ({ at: AT, source: text, found: text })),
+    quarantined: HOSTILE_TEXTS.map((path) => ({ at: AT, path, bytes: 1 })),
+    image: { kind: 'index', state: 'whole', platforms: [...HOSTILE_TEXTS], bytesHere: 1 },
     parts: HOSTILE_TEXTS.map((digest) => ({
       digest,
       role: 'layer',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { FileProblem } from '../../src/lib/watched-file.ts'
+import { subscribe } from '../../src/observe/events.ts'
 import { Registrations } from '../../src/upstream/registrations.ts'
 
 const A = { registry: 'a.test', name: 'app' }
@@ -49,6 +50,27 @@ test('a registry that clients have named gets its entry, and loses it', async (t
     registrations.hostsOf(A).map(({ name }) => name),
     ['a.test'],
   )
+})
+
+test('the files of a registry are named, and a file that has become unusable is told when they are looked at', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-registrations-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const passwordFile = join(folder, 'password')
+  await writeFile(passwordFile, 'secret')
+  const registrations = new Registrations({ entries: [{ namespace: 'a.test', username: 'u', passwordFile }] })
+  t.after(() => registrations.close())
+  await registrations.readFiles()
+  const problems: (string | undefined)[] = []
+  const unsubscribe = subscribe('file.checked', ({ file, problem }) => {
+    if (file === passwordFile) problems.push(problem)
+  })
+  t.after(unsubscribe)
+  assert.deepEqual(await registrations.checkFiles(A), [passwordFile])
+  assert.deepEqual(await registrations.checkFiles(B), [])
+  assert.deepEqual(problems, [])
+  await writeFile(passwordFile, '')
+  await registrations.checkFiles(A)
+  assert.deepEqual(problems, [`${passwordFile} is empty; expected a password`])
 })
 
 test('options that name a file that cannot be used are refused, and nothing changes', async (t) => {

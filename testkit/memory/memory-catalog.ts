@@ -8,6 +8,7 @@ export class MemoryCatalog implements Catalog {
   readonly knownIn = new Map<string, Set<Digest>>()
   readonly #tags = new Map<string, TagRecord>()
   readonly #lists = new Map<string, CachedList>()
+  readonly #credentialed = new Map<string, Repository>()
   readonly #repositories = new Map<string, Repository>()
 
   async tag(repository: Repository, tag: string): Promise<TagRecord | undefined> {
@@ -40,6 +41,19 @@ export class MemoryCatalog implements Catalog {
   async filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]> {
     const known = this.knownIn.get(repositoryKey(repository))
     return digests.filter((digest) => known?.has(digest))
+  }
+
+  async rememberCredentialed(repository: Repository): Promise<void> {
+    this.#credentialed.set(repositoryKey(repository), { ...repository })
+  }
+
+  async forgetCredentialed(repository: Repository): Promise<void> {
+    this.#credentialed.delete(repositoryKey(repository))
+  }
+
+  async credentialed(): Promise<readonly Repository[]> {
+    const keys = [...this.#credentialed.keys()].sort()
+    return keys.flatMap((key) => this.#credentialed.get(key) ?? [])
   }
 
   async repositories(): Promise<readonly Repository[]> {

@@ -8,6 +8,7 @@ import { parseNetwork } from '../../lib/client-address.ts'
 import {
   type Format,
   type GivenValue,
+  HIDDEN,
   listOf,
   matching,
   oneOf,
@@ -31,10 +32,14 @@ const token = record(
     service: headerText,
     issuer: claim,
     audience: claim,
-    jwks: text(
-      (given) => (/^(?!http:)[^\0]+$/.test(given) ? given : undefined),
-      'a path or an https address of a JWKS document',
-    ),
+    jwks: {
+      ...text(
+        (given) => (/^(?!http:)[^\0]+$/.test(given) ? given : undefined),
+        'a path or an https address of a JWKS document',
+      ),
+      // The query of an address may be a key.
+      show: ({ value }) => String(value).replace(/^(https:[^?]*\?).*$/s, `$1${HIDDEN}`),
+    },
     jwksCaFile: path,
     key: path,
     algorithms: listOf(oneOf(...SIGNATURE_ALGORITHMS)),

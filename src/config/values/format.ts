@@ -41,22 +41,28 @@ export function refuse(at: Pick<GivenValue, 'location' | 'name'>, problem: strin
 /** An editor reads `1073741824` and `true` as a number and a boolean, `readYaml` as the text in the file. */
 const SCALAR: JsonSchema = { type: ['string', 'number', 'boolean'], minLength: 1 }
 
-/** A text. `parse` returns undefined for a text that is not allowed; `allowed` completes "expected …". */
+/** No setting takes a URL with credentials in it. */
+const URL_WITH_CREDENTIALS = /:\/\/[^/?#\s]*@/
+
+/** A URL, an e-mail address or a query may have a password, a key or a signature in it. */
+const PERHAPS_SECRET = /:\/\/|[@?=&]/
+
+/**
+ * A text, which an error repeats only if it cannot hold a secret. `parse` returns undefined for a text that is not allowed;
+ * `allowed` completes "expected …".
+ */
 export function text<Value>(
   parse: (text: string) => Value | undefined,
   allowed: string,
   jsonSchema: JsonSchema = SCALAR,
 ): Format<Value> {
   const read = (given: GivenValue): Value => {
-    if (given.value === '') refuse(given, `has no value; expected ${allowed}`)
-    const value = typeof given.value === 'string' ? parse(given.value) : undefined
-    if (value !== undefined) return value
-    return refuse(
-      given,
-      typeof given.value === 'string'
-        ? `is ${quote(given.value)}; expected ${allowed}`
-        : `is ${nounFor(given)}; expected ${allowed}`,
-    )
+    const { value } = given
+    if (typeof value !== 'string') return refuse(given, `is ${nounFor(given)}; expected ${allowed}`)
+    if (value === '') refuse(given, `has no value; expected ${allowed}`)
+    if (URL_WITH_CREDENTIALS.test(value))
+      refuse(given, `has credentials in a URL; write them elsewhere, and give ${allowed}`)
+    return parse(value) ?? refuse(given, `${isText(value)}; expected ${allowed}`)
   }
   return { read, jsonSchema: { description: `Expected: ${allowed}.`, ...jsonSchema }, show: asGiven }
 }
@@ -166,7 +172,7 @@ export function refuseUnknown(location: string | undefined, key: string, known: 
   const suggestion = nearest(key, known)
   const hint = suggestion === undefined ? `; known are ${known.join(', ')}` : `; did you mean ${suggestion}?`
   throw new SettingsError(
-    `${location === undefined ? '' : `${location}: `}unknown setting ${quote(key)}${hint}`,
+    `${location === undefined ? '' : `${location}: `}unknown setting ${quote(nameOf(key))}${hint}`,
   )
 }
 
@@ -180,7 +186,17 @@ export const yesOrNo: Format<boolean> = text(
   { type: 'boolean' },
 )
 
-export const path = text((given) => (given.includes('\0') ? undefined : given), 'a path')
+export const path = text((given) => (/\0|:\/\//.test(given) ? undefined : given), 'a path')
+
+/** Says what a rejected text is, without repeating what may be a secret. */
+function isText(given: string): string {
+  return PERHAPS_SECRET.test(given) ? 'has a wrong value' : `is ${quote(given)}`
+}
+
+/** A text as errors name it, without what may be a secret. */
+export function nameOf(given: string): string {
+  return PERHAPS_SECRET.test(given) ? HIDDEN : given
+}
 
 /** Quotes at most 80 characters, on one line, without control characters. */
 export function quote(given: string): string {

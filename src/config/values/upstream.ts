@@ -65,7 +65,8 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
 const REPOSITORY_PREFIX =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
-const anyText = text((given) => given, 'a text')
+/** Basic authentication takes the first colon for the end of the name (RFC 7617, section 2). */
+const username = text((given) => (given.includes(':') ? undefined : given), 'a name without a colon')
 /** A line break in the value of a request header would start another header. */
 const headerText = matching(/^[\x20-\x7e]{1,200}$/, 'printable ASCII')
 const duration = text(parseDuration, 'a duration such as 60s, 1h30m or 7d', DURATION_SCHEMA)
@@ -83,7 +84,7 @@ const fields = {
   acceptInvalidCerts: yesOrNo,
   caFile: path,
   userAgent: headerText,
-  username: anyText,
+  username,
   password: secretText((given) => new Secret(given)),
   passwordFile: path,
   dockerConfig: path,

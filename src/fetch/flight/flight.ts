@@ -25,6 +25,8 @@ export interface FlightOptions {
    * repository.
    */
   readonly confirm: () => Promise<void>
+  /** Called before a source is asked. */
+  readonly beforeReading: () => Promise<void>
   /** Describes a verified content. */
   readonly describe: (incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** Called when the flight is over, well or not, and must not be joined any more. */
@@ -154,12 +156,12 @@ export class Flight {
   }
 
   async #begin(): Promise<Transfer> {
-    const { store, sources, policy } = this.#options
+    const { store, sources, policy, beforeReading } = this.#options
     const { want, readers } = this
     const { digest } = want
     const declared = this.#declared
     const flight = this.#controller
-    const beginning = store.begin(want)
+    const beginning = beforeReading().then(() => store.begin(want))
     let incoming: Incoming
     try {
       incoming = await unlessAborted(beginning, flight.signal)

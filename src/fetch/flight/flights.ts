@@ -12,6 +12,8 @@ export interface FlightsOptions {
   readonly policy: FlightPolicy
   /** Throws unless the content is in the repository from which it is wanted. */
   readonly confirm: (want: Want) => Promise<void>
+  /** Called before a source is asked for the content. */
+  readonly beforeReading?: (want: Want) => Promise<void>
   readonly describe: (want: Want, incoming: Incoming, mediaType: string | undefined) => Promise<Description>
   /** How many flights there may be at a time. A client that wants another one gets 503. */
   readonly limit: number
@@ -65,6 +67,7 @@ export class Flights {
       want,
       sources: this.#options.sources(want),
       confirm: () => this.#options.confirm(want),
+      beforeReading: async () => this.#options.beforeReading?.(want),
       describe: (incoming, mediaType) => this.#options.describe(want, incoming, mediaType),
       onEnd: () => {
         this.#flights.delete(want.digest)

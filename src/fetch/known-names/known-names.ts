@@ -13,6 +13,7 @@ import type { Want } from '../../ports/source.ts'
 import { asFailure } from '../flight/attempts/pick-failure.ts'
 import { readAll } from '../manifests/manifest-body.ts'
 import { describeManifest, provenDigests } from '../manifests/manifest-reading.ts'
+import { CredentialedRepositories } from './credentialed-repositories.ts'
 import { KnownNameCache } from './known-name-cache.ts'
 
 export interface KnownNamesOptions {
@@ -44,6 +45,7 @@ export class KnownNames {
   readonly #catalog: Catalog
   readonly #registry: Registry
   readonly #timeoutMs: number
+  readonly #credentialed: CredentialedRepositories
   readonly #cache = new KnownNameCache()
   readonly #manifestReads = new Semaphore(MAX_PARALLEL_READS)
   readonly #checks = new SharedWork<void>()
@@ -54,16 +56,32 @@ export class KnownNames {
     this.#catalog = catalog
     this.#registry = registry
     this.#timeoutMs = timeoutMs
+    this.#credentialed = new CredentialedRepositories(catalog, registry)
   }
 
   /** Whether the pair is a known name, as far as memory tells. */
   isCached(repository: Repository, digest: Digest): boolean {
-    return this.#cache.has(repository, digest)
+    return !this.#credentialed.mayBeInDoubt(repository) && this.#cache.has(repository, digest)
   }
 
   /** Says that the repository has these digests: upstream says so, or a manifest or a list of the repository. */
   add(repository: Repository, digests: readonly Digest[]): void {
     for (const digest of digests.slice(0, MAX_ADDED)) this.#cache.add(repository, digest)
+  }
+
+  /** Called before upstream is asked for content or names of the repository. */
+  beforeReading(repository: Repository): Promise<void> {
+    return this.#credentialed.add(repository)
+  }
+
+  /** Whether the repository was read with credentials that the agent does not have any more. */
+  isInDoubt(repository: Repository): Promise<boolean> {
+    return this.#credentialed.isInDoubt(repository)
+  }
+
+  /** Throws a `Failure` if the repository is in doubt and upstream does not give the content to everybody. */
+  async checkIfInDoubt(want: Want, options: { signal?: AbortSignal } = {}): Promise<void> {
+    if (await this.isInDoubt(want.repository)) await this.#confirm(want, options)
   }
 
   /** Says that the store has dropped the content. */
@@ -73,19 +91,31 @@ export class KnownNames {
 
   /** Whether the pair is a known name, or a manifest with a known name references the digest. Upstream is not asked. */
   async isKnown({ repository, digest }: Pick<Want, 'repository' | 'digest'>): Promise<boolean> {
+    if (await this.isInDoubt(repository)) return false
     if (this.#cache.has(repository, digest)) return true
     if ((await this.#catalog.filterKnown(repository, [digest])).length > 0) {
       this.#cache.add(repository, digest)
       return true
     }
     if (!(await this.#isReferenced(repository, digest, { left: MAX_MANIFESTS }, 1))) return false
-    await this.#remember(repository, digest)
+    await this.remember(repository, digest)
     return true
   }
 
   /** Throws a `Failure` unless the pair is a known name, or upstream says that the repository has the digest. */
-  async check(want: Want, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#cache.has(want.repository, want.digest)) return
+  async check(want: Want, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const isInDoubt = await this.isInDoubt(want.repository)
+    if (isInDoubt || !this.#cache.has(want.repository, want.digest)) await this.#confirm(want, options)
+  }
+
+  /** Remembers a known name on disk, or at least in memory when the disk is full. */
+  async remember(repository: Repository, digest: Digest): Promise<void> {
+    this.#cache.add(repository, digest)
+    await this.#catalog.rememberKnownName(repository, digest).catch(() => {})
+  }
+
+  /** Asks upstream, once for all who wait, unless the name is known. */
+  async #confirm(want: Want, { signal }: { signal?: AbortSignal }): Promise<void> {
     const key = `${want.kind} ${repositoryKey(want.repository)} ${want.digest}`
     this.#throwIfDenied(key)
     const { promise } = this.#checks.run(key, async () => {
@@ -101,10 +131,15 @@ export class KnownNames {
       timeout.abort(new Failure('stalled', message))
     }, this.#timeoutMs)
     const { signal } = timeout
+    const { repository } = want
     try {
-      const { size } = await unlessAborted(this.#registry.head(want, { signal }), signal)
+      await this.beforeReading(repository)
+      const isUpstreamOnly = await this.isInDoubt(repository)
+      const { size } = await unlessAborted(this.#registry.head(want, { signal, isUpstreamOnly }), signal)
       const facts = await this.#store.facts(want.digest)
       if (facts !== undefined && facts.size !== size) throw otherContentFailure()
+      // The credentials may be back by now, and the answer may be theirs.
+      if (isUpstreamOnly && (await this.isInDoubt(repository))) await this.#credentialed.remove(repository)
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent' || failure.code === 'denied') this.#denials.set(key, failure)
@@ -112,13 +147,7 @@ export class KnownNames {
     } finally {
       clearTimeout(timer)
     }
-    await this.#remember(want.repository, want.digest)
-  }
-
-  /** Remembers a known name on disk, or at least in memory when the disk is full. */
-  async #remember(repository: Repository, digest: Digest): Promise<void> {
-    this.#cache.add(repository, digest)
-    await this.#catalog.rememberKnownName(repository, digest).catch(() => {})
+    await this.remember(repository, want.digest)
   }
 
   /** `budget.left`: how many more manifests may be looked at. */

@@ -1,7 +1,7 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import type { Registry, TagHead, TagRequestOptions } from '../../ports/registry.ts'
+import type { HeadRequestOptions, Registry, TagHead, TagRequestOptions } from '../../ports/registry.ts'
 import type { Source, Want } from '../../ports/source.ts'
 import type { BucketNames } from './bucket-names.ts'
 import type { BucketSource } from './bucket-source.ts'
@@ -62,7 +62,8 @@ export class ObjectStoreRegistry implements Registry {
     })
   }
 
-  head(want: Want, options: Options): Promise<{ size: number; mediaType: string | undefined }> {
+  head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }> {
+    if (options.isUpstreamOnly) return this.#upstream.head(want, options)
     return this.#upstreamOr(
       (signal) => this.#upstream.head(want, { signal }),
       async (signal) => {

@@ -22,6 +22,11 @@ export class FileProblems {
     for (const unsubscribe of this.#subscriptions) unsubscribe()
   }
 
+  /** What is wrong with these files, each a sentence. */
+  of(files: readonly string[]): readonly string[] {
+    return [...new Set(files)].flatMap((file) => this.#problems.get(file) ?? [])
+  }
+
   /** Each is a sentence. */
   all(): readonly string[] {
     const names = this.#needRestart.join(', ')

@@ -30,6 +30,16 @@ export interface FlightRecord {
   ended: Events['flight.ended'] | undefined
 }
 
+/** Bytes that did not have the digest under which they came, or under which they were stored. */
+export interface CorruptRecord {
+  readonly digest: Digest
+  readonly at: number
+  /** The host, peer or file that had them; `disk` for the store. */
+  readonly source: string
+  /** The digest of the bytes, or what else is wrong with them. */
+  readonly found: string
+}
+
 /** `afterMs` is measured from the start of the flight. */
 export type PeerStepRecord =
   | { readonly is: 'instructed'; readonly afterMs: number; readonly event: Events['peer.instructed'] }
@@ -38,6 +48,7 @@ export type PeerStepRecord =
 /** The limits bound the memory of the records to a few MiB; `agent why` shows far fewer. */
 const MAX_REQUESTS = 1000
 const MAX_FLIGHTS = 500
+const MAX_CORRUPT = 200
 const MAX_ATTEMPTS = 10
 const MAX_PEER_STEPS = 20
 const MERGE_WITHIN_MS = 1000
@@ -48,6 +59,7 @@ export class Journal {
   /** The newest record of each reference. */
   readonly #newestRequest = new Map<string, RequestRecord>()
   readonly #flights: RingBuffer<FlightRecord>
+  readonly #corrupt = new RingBuffer<CorruptRecord>(MAX_CORRUPT)
   readonly #activeFlights = new Map<Digest, FlightRecord>()
   readonly #subscriptions: readonly (() => void)[]
 
@@ -73,6 +85,9 @@ export class Journal {
       subscribe('peer.taken', (event) =>
         this.#addPeerStep(event.digest, (afterMs) => ({ is: 'taken', afterMs, event })),
       ),
+      subscribe('verify.failed', ({ digest, source, found }) => {
+        this.#corrupt.add({ digest, at: Date.now(), source, found })
+      }),
       subscribe('flight.ended', (event) => {
         // A flight that finds no room in the store ends without `flight.started`.
         const record = this.#activeFlights.get(event.digest) ?? this.#addFlight(event, 0)
@@ -114,12 +129,12 @@ export class Journal {
 
   /** Finds flights of this digest, newest first. */
   flights(digest: Digest, limit: number): FlightRecord[] {
-    const found: FlightRecord[] = []
-    for (const record of this.#flights.newestFirst()) {
-      if (found.length === limit) break
-      if (record.digest === digest) found.push(record)
-    }
-    return found
+    return ofDigest(this.#flights, digest, limit)
+  }
+
+  /** Finds wrong bytes of this digest, newest first. */
+  corrupt(digest: Digest, limit: number): CorruptRecord[] {
+    return ofDigest(this.#corrupt, digest, limit)
   }
 
   /**
@@ -169,6 +184,19 @@ export class Journal {
     }
     return record
   }
+}
+
+function ofDigest<Of extends { readonly digest: Digest }>(
+  records: RingBuffer<Of>,
+  digest: Digest,
+  limit: number,
+): Of[] {
+  const found: Of[] = []
+  for (const record of records.newestFirst()) {
+    if (found.length === limit) break
+    if (record.digest === digest) found.push(record)
+  }
+  return found
 }
 
 function areIdentical(record: RequestRecord, event: Events['request.ended']): boolean {

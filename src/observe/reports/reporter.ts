@@ -50,7 +50,11 @@ export class Reporter {
   }
 
   why(subject: string): Promise<Parsed<WhyReport>> {
-    return whyReport(this.#view, this.#journal, this.#hosts, subject)
+    return whyReport(
+      this.#view,
+      { journal: this.#journal, hosts: this.#hosts, fileProblems: this.#fileProblems },
+      subject,
+    )
   }
 
   async metrics(): Promise<string> {

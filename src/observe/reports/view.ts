@@ -73,6 +73,14 @@ export interface FlightView {
   readonly source: string | undefined
 }
 
+/** A file in the quarantine. */
+export interface QuarantinedView {
+  /** When it was moved there, in milliseconds since the epoch. */
+  readonly at: number
+  readonly path: string
+  readonly bytes: number
+}
+
 /** A local source, as it is now. */
 export interface SourceView {
   readonly name: string
@@ -132,6 +140,13 @@ export interface NodeView extends ContentView {
   hostedIn(digest: Digest): Promise<readonly Repository[]>
   /** Repositories in which clients have requested this digest. */
   seenIn(digest: Digest): Promise<readonly Repository[]>
+  /** What the quarantine has of bytes that were to have this digest, newest first. */
+  quarantined(digest: Digest): Promise<readonly QuarantinedView[]>
+  /**
+   * The files with credentials and certificates of the repository's registry. They are looked at now, so that `file.checked`
+   * is published if one has become unusable.
+   */
+  registryFiles(repository: Repository): Promise<readonly string[]>
   freshness(repository: Repository): { readonly tagTtlMs: number; readonly staleIfErrorMs: number }
   /** The upstream hosts of a repository in the order in which they are asked; empty when it is not allowed. */
   hosts(repository: Repository): readonly string[]

@@ -1,28 +1,38 @@
 import { type Parsed, parsed } from '../../lib/parsed.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { childrenOf, type Descriptor } from '../../oci/manifest.ts'
-import { repositoryKey } from '../../oci/names/repository.ts'
+import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { PartReport, WhyReport } from '../../schemas/why-report.ts'
+import type { FileProblems } from '../records/file-problems.ts'
 import type { HostRecords } from '../records/hosts.ts'
-import type { FlightRecord, Journal, RequestRecord } from '../records/journal.ts'
+import type { CorruptRecord, FlightRecord, Journal, RequestRecord } from '../records/journal.ts'
 import { redact } from '../redact.ts'
 import { rfc3339 } from '../rfc3339.ts'
-import { blobFacts, platformText, readManifest } from './listing.ts'
+import { inspectImage, platformText, readManifest } from './image-inspection.ts'
+import { blobFacts } from './listing.ts'
 import { peerSteps } from './peers.ts'
 import { predictRequest } from './predict-request.ts'
 import { flightReport } from './status.ts'
-import type { NodeView, TagView } from './view.ts'
+import type { NodeView, QuarantinedView, TagView } from './view.ts'
 import { whySubject } from './why-subject.ts'
 
 const MAX_REQUESTS = 10
 const MAX_FLIGHTS = 5
 const MAX_PARTS = 200
+const MAX_CORRUPT = 5
+/** A digest may be seen in many repositories, and each has files with credentials. */
+const MAX_REPOSITORIES = 10
+
+export interface WhyRecords {
+  readonly journal: Journal
+  readonly hosts: HostRecords
+  readonly fileProblems: FileProblems
+}
 
 /** Reports all that this node knows about a tag or a digest, and what would happen to a request for it now. */
 export async function whyReport(
   view: NodeView,
-  journal: Journal,
-  hosts: HostRecords,
+  { journal, hosts, fileProblems }: WhyRecords,
   text: string,
 ): Promise<Parsed<WhyReport>> {
   const subject = await whySubject(view, text)
@@ -36,6 +46,8 @@ export async function whyReport(
   const isHosted = repository !== undefined && (await view.isHosted(repository))
   const tagRecord = record === undefined || record.isHosted === true ? null : tagReport(view, record, now)
   const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
+  const seenIn = digest === undefined ? [] : await view.seenIn(digest)
+  const files = await registryFiles(view, repository === undefined ? seenIn : [repository])
   const references = [tag, digest].filter((reference) => reference !== undefined)
   return parsed({
     subject: text,
@@ -47,10 +59,13 @@ export async function whyReport(
     pushedAt: record?.isHosted === true ? rfc3339(record.checkedAt) : null,
     stored: facts === undefined ? null : blobFacts(facts),
     flight: flight === undefined ? null : flightReport(flight),
-    seenIn: digest === undefined ? [] : (await view.seenIn(digest)).map(repositoryKey),
+    seenIn: seenIn.map(repositoryKey),
+    problems: [...fileProblems.of(files)],
+    corrupt: digest === undefined ? [] : journal.corrupt(digest, MAX_CORRUPT).map(corruptReport),
+    quarantined: digest === undefined ? [] : (await view.quarantined(digest)).map(quarantinedReport),
     peers,
     ...(digest === undefined || facts?.kind !== 'manifest'
-      ? { parts: null, partsLeftOut: 0 }
+      ? { image: null, parts: null, partsLeftOut: 0 }
       : await partsOf(view, digest)),
     requests: journal.requests(references, repository, MAX_REQUESTS).map(requestReport),
     flights: digest === undefined ? [] : journal.flights(digest, MAX_FLIGHTS).map(pastFlight),
@@ -89,25 +104,53 @@ function tagReport(view: NodeView, record: TagView, now: number): NonNullable<Wh
 async function partsOf(
   view: NodeView,
   digest: Digest,
-): Promise<{ parts: PartReport[] | null; partsLeftOut: number }> {
+): Promise<Pick<WhyReport, 'image' | 'parts' | 'partsLeftOut'>> {
   const manifest = await readManifest(view, digest)
-  if (manifest === undefined) return { parts: null, partsLeftOut: 0 }
+  if (manifest === undefined) return { image: null, parts: null, partsLeftOut: 0 }
+  const stored = new Map<Digest, number>()
+  const { state, platforms, complete } = await inspectImage(view, digest, (part) => {
+    stored.set(part.digest, part.size)
+  })
   const children = childrenOf(manifest)
   const manifests = new Set(manifest.manifests.map((child) => child.digest))
   const roleOf = (child: Descriptor): PartReport['role'] =>
     child.digest === manifest.config?.digest ? 'config' : manifests.has(child.digest) ? 'manifest' : 'layer'
-  const parts: PartReport[] = []
-  for (const child of children.slice(0, MAX_PARTS)) {
-    const isStored = (await view.facts(child.digest)) !== undefined
-    parts.push({
-      digest: child.digest,
-      role: roleOf(child),
-      size: child.size,
-      platform: platformText(child.platform) ?? null,
-      state: isStored ? 'stored' : view.flight(child.digest) === undefined ? 'missing' : 'in-flight',
-    })
+  const stateOf = (child: Descriptor): PartReport['state'] => {
+    if (stored.has(child.digest))
+      return manifests.has(child.digest) && !complete.has(child.digest) ? 'partial' : 'stored'
+    return view.flight(child.digest) === undefined ? 'missing' : 'in-flight'
   }
-  return { parts, partsLeftOut: children.length - parts.length }
+  const parts = children.slice(0, MAX_PARTS).map((child) => ({
+    digest: child.digest,
+    role: roleOf(child),
+    size: child.size,
+    platform: platformText(child.platform) ?? null,
+    state: stateOf(child),
+  }))
+  const image = {
+    kind: manifest.kind,
+    state: state === 'whole' ? state : ('partial' as const),
+    platforms,
+    bytesHere: [...stored.values()].reduce((sum, size) => sum + size, 0),
+  }
+  return { image, parts, partsLeftOut: children.length - parts.length }
+}
+
+/** The files with credentials and certificates for these repositories. */
+async function registryFiles(
+  view: NodeView,
+  repositories: readonly Repository[],
+): Promise<readonly string[]> {
+  const files = repositories.slice(0, MAX_REPOSITORIES).map((repository) => view.registryFiles(repository))
+  return (await Promise.all(files)).flat()
+}
+
+function corruptReport({ at, source, found }: CorruptRecord): WhyReport['corrupt'][number] {
+  return { at: rfc3339(at), source, found: redact(found) }
+}
+
+function quarantinedReport({ at, path, bytes }: QuarantinedView): WhyReport['quarantined'][number] {
+  return { at: rfc3339(at), path, bytes }
 }
 
 function requestReport(record: RequestRecord): WhyReport['requests'][number] {

@@ -11,6 +11,13 @@ const STORE_SHARE = 1 / 20
 /** Names of blobs and of damaged indexes, with the time at which they were moved. Other files are not touched. */
 const OWN_NAME = /^(?:sha(?:256|512)-[0-9a-f]+|index)-(\d+)$/
 
+export interface QuarantinedFile {
+  /** When it was moved, in milliseconds since the epoch. */
+  readonly at: number
+  readonly path: string
+  readonly bytes: number
+}
+
 /** The files whose bytes did not match their digest, so that people can find out what they are: only the latest few. */
 export class Quarantine {
   readonly #folder: string
@@ -34,6 +41,22 @@ export class Quarantine {
     await this.prune()
   }
 
+  /** The files of this digest, newest first. */
+  async filesOf(digest: Digest): Promise<readonly QuarantinedFile[]> {
+    const start = `${partialName(digest)}-`
+    const names = (await readdir(this.#folder)).filter(
+      (name) => name.startsWith(start) && OWN_NAME.test(name),
+    )
+    names.sort(newestFirst)
+    const files: QuarantinedFile[] = []
+    for (const name of names) {
+      const path = join(this.#folder, name)
+      const stats = await lstat(path).catch(ignore('ENOENT'))
+      if (stats !== undefined) files.push({ at: timeOf(name), path, bytes: stats.size })
+    }
+    return files
+  }
+
   /** Removes the oldest files while there are too many. */
   prune(): Promise<void> {
     this.#pruning = this.#pruning.then(
@@ -49,7 +72,7 @@ export class Quarantine {
 
   async #pruneNow(): Promise<void> {
     const names = (await readdir(this.#folder)).filter((name) => OWN_NAME.test(name))
-    names.sort((one, other) => timeOf(other) - timeOf(one))
+    names.sort(newestFirst)
     const most = Math.min(BYTE_LIMIT, (this.#limitBytes() ?? Number.POSITIVE_INFINITY) * STORE_SHARE)
     let bytes = 0
     for (const [at, name] of names.entries()) {
@@ -59,6 +82,10 @@ export class Quarantine {
       if (at >= FILE_LIMIT || bytes > most) await rm(path, { recursive: true, force: true })
     }
   }
+}
+
+function newestFirst(one: string, other: string): number {
+  return timeOf(other) - timeOf(one)
 }
 
 function timeOf(name: string): number {

@@ -85,9 +85,20 @@ export class LevelCatalog implements Catalog {
     return digests.filter((_, at) => values[at] !== undefined)
   }
 
-  async repositories(): Promise<readonly Repository[]> {
-    const keys = await this.#database.keys(keysUnder('repository')).all()
-    return keys.flatMap((key) => repositoryFromKey(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
+  async rememberCredentialed(repository: Repository): Promise<void> {
+    await this.#database.put(credentialedKey(repository), '')
+  }
+
+  async forgetCredentialed(repository: Repository): Promise<void> {
+    await this.#database.del(credentialedKey(repository))
+  }
+
+  credentialed(): Promise<readonly Repository[]> {
+    return this.#listed('credentialed')
+  }
+
+  repositories(): Promise<readonly Repository[]> {
+    return this.#listed('repository')
   }
 
   /** Lists all known tags, or those of one repository. */
@@ -99,6 +110,11 @@ export class LevelCatalog implements Catalog {
       const of = repositoryFromKey(name)
       if (record !== undefined && of !== undefined) yield { repository: of, tag, ...record }
     }
+  }
+
+  async #listed(kind: 'repository' | 'credentialed'): Promise<readonly Repository[]> {
+    const keys = await this.#database.keys(keysUnder(kind)).all()
+    return keys.flatMap((key) => repositoryFromKey(key.slice(key.indexOf(SEPARATOR) + 1)) ?? [])
   }
 }
 
@@ -112,6 +128,10 @@ function listKey(repository: Repository, topic: string): string {
 
 function repositoryListKey(repository: Repository): string {
   return ['repository', repositoryKey(repository)].join(SEPARATOR)
+}
+
+function credentialedKey(repository: Repository): string {
+  return ['credentialed', repositoryKey(repository)].join(SEPARATOR)
 }
 
 function decodeTag(text: string): TagRecord | undefined {

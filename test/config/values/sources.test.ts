@@ -27,7 +27,7 @@ for (const [yaml, message] of [
   ['sources: [{ dir: /a, compress: gzip }]', /has compress, which is for docker only/],
   [
     'sources: [{ docker: "ssh://x" }]',
-    /is "ssh:\/\/x"; expected env, unix:\/\/\/var\/run\/docker\.sock or tcp:/,
+    /has a wrong value; expected env, unix:\/\/\/var\/run\/docker\.sock or tcp:/,
   ],
   ['sources: docker', /has no value; expected a list of sources/],
 ] as const) {

@@ -50,5 +50,5 @@ test('half of a TLS pair and a Docker host of another form are left out with a s
   )
   assert.deepEqual(settings, {})
   assert.equal(notes.length, 3)
-  assert.match(notes.join('\n'), /docker is "ssh:\/\/me@host"; expected env/)
+  assert.match(notes.join('\n'), /docker has credentials in a URL; write them elsewhere, and give env/)
 })

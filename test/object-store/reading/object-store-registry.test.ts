@@ -34,7 +34,7 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
       answers.push(answer)
       return answer.promise
     },
-    head: unused,
+    head: () => Promise.reject(new Failure('unavailable', 'upstream is away')),
     tags: unused,
     referrers: unused,
     isPrivate: unused,
@@ -47,7 +47,7 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
     limits: { upstreamAloneMs: 1, bucketMs: 600_000, lateMs: 600_000 },
   })
   const digest = async () => (await registry.tag(REPOSITORY, '1', NEVER)).digest
-  return { fake, answers, digest }
+  return { fake, answers, digest, head: registry.head.bind(registry) }
 }
 
 function setLinkAge(fake: FakeS3, ageMs: number): void {
@@ -97,4 +97,11 @@ test('a link that is older than stale answers may be does not count', async (t) 
   const answer = digest()
   answers[0]?.reject(new Failure('unavailable', 'down'))
   await assert.rejects(answer, { code: 'unavailable' })
+})
+
+test('upstream alone says whether it has a content when the bucket must not be asked', async (t) => {
+  const { head } = await setUp(t, { ageMs: 0, tagTtlMs: 0 })
+  const want = { kind: 'manifest', repository: REPOSITORY, digest: OLD.manifest.digest } as const
+  await assert.rejects(head(want, { ...NEVER, isUpstreamOnly: true }), { code: 'unavailable' })
+  assert.equal((await head(want, NEVER)).size, OLD.manifest.bytes.length)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock } from 'node:test'
 import * as v from 'valibot'
 import type { Parsed } from '../../../src/lib/parsed.ts'
+import { FileProblems } from '../../../src/observe/records/file-problems.ts'
 import { HostRecords } from '../../../src/observe/records/hosts.ts'
 import { Journal } from '../../../src/observe/records/journal.ts'
 import { whyReport } from '../../../src/observe/reports/why.ts'
@@ -14,6 +15,7 @@ export class WhyFixture {
   node = new MemoryNode()
   #journal: Journal | undefined
   #hosts: HostRecords | undefined
+  #fileProblems: FileProblems | undefined
 
   constructor() {
     beforeEach(() => {
@@ -22,17 +24,20 @@ export class WhyFixture {
       this.node = new MemoryNode()
       this.#journal = new Journal()
       this.#hosts = new HostRecords()
+      this.#fileProblems = new FileProblems()
     })
     afterEach(() => {
       this.#journal?.close()
       this.#hosts?.close()
+      this.#fileProblems?.close()
       mock.timers.reset()
     })
   }
 
   report(subject: string): Promise<Parsed<WhyReport>> {
-    assert.ok(this.#journal !== undefined && this.#hosts !== undefined)
-    return whyReport(this.node, this.#journal, this.#hosts, subject)
+    const [journal, hosts, fileProblems] = [this.#journal, this.#hosts, this.#fileProblems]
+    assert.ok(journal !== undefined && hosts !== undefined && fileProblems !== undefined)
+    return whyReport(this.node, { journal, hosts, fileProblems }, subject)
   }
 
   /** Gives the report as a client receives it, and as `agent why` prints it. */

@@ -95,6 +95,81 @@ test('the report has the last requests and flights with their errors, without cr
   assert.ok(!JSON.stringify(report).includes('hunter2'))
 })
 
+test('the parts of an index are counted by complete platforms, as in the list of images', async () => {
+  const amd = fixture.node.putImage(['amd'])
+  const arm = fixture.node.putImage(['arm'], ['arm'])
+  const manifests = [
+    { ...amd, platform: { os: 'linux', architecture: 'amd64' } },
+    { ...arm, platform: { os: 'linux', architecture: 'arm64' } },
+    { digest: digestOf('elsewhere'), size: 5, platform: { os: 'windows', architecture: 'amd64' } },
+  ]
+  const index = fixture.node.put(JSON.stringify({ schemaVersion: 2, manifests }), 'manifest')
+  const { report, text } = await fixture.why(index.digest)
+  const bytesHere = index.size + amd.size + arm.size + '{}'.length + 'amd'.length
+  assert.deepEqual(report.image, { kind: 'index', state: 'whole', platforms: ['linux/amd64'], bytesHere })
+  assert.deepEqual(
+    report.parts?.map(({ state }) => state),
+    ['stored', 'partial', 'missing'],
+  )
+  assert.match(text, /^parts: {4}complete for linux\/amd64; \d+ B stored, 1 of 3 manifests with all parts$/m)
+  assert.match(text, /manifest for linux\/arm64, \d+ B: stored without all its parts$/m)
+  assert.doesNotMatch(text, /windows/)
+})
+
+test('an index without a complete platform says so, and names what is missing', async () => {
+  const manifests = [
+    { digest: digestOf('elsewhere'), size: 5, platform: { os: 'linux', architecture: 's390x' } },
+  ]
+  const index = fixture.node.put(JSON.stringify({ schemaVersion: 2, manifests }), 'manifest')
+  const { report, text } = await fixture.why(index.digest)
+  assert.equal(report.image?.state, 'partial')
+  assert.match(text, /^parts: {4}no platform is complete; \d+ B stored, 0 of 1 manifest with all parts$/m)
+  assert.match(text, /manifest for linux\/s390x, 5 B: missing$/m)
+})
+
+test('the report names the files with credentials of its registry that cannot be read, and no others', async () => {
+  fixture.node.files.set('docker.io', ['/run/hub'])
+  fixture.node.files.set('ghcr.io', ['/run/ghcr'])
+  publish('file.checked', { file: '/run/hub', problem: '/run/hub cannot be read: EACCES' })
+  publish('file.checked', { file: '/run/ghcr', problem: '/run/ghcr is empty; expected a password' })
+  const { report, text } = await fixture.why('alpine:3.20')
+  assert.deepEqual(report.problems, ['/run/hub cannot be read: EACCES; its last good content is used'])
+  assert.match(text, /^problem: {2}\/run\/hub cannot be read: EACCES; its last good content is used$/m)
+  publish('file.checked', { file: '/run/hub', problem: undefined })
+  assert.deepEqual((await fixture.why('alpine:3.20')).report.problems, [])
+})
+
+test('the report on a digest alone names the credentials of the registries in which it was seen', async () => {
+  fixture.node.files.set('docker.io', ['/run/hub'])
+  fixture.node.put('layer')
+  publish('file.checked', { file: '/run/hub', problem: '/run/hub cannot be read: EACCES' })
+  assert.deepEqual((await fixture.why(digestOf('layer'))).report.problems, [])
+  fixture.node.seenInRepositories.set(digestOf('layer'), [ALPINE, ALPINE])
+  assert.equal((await fixture.why(digestOf('layer'))).report.problems.length, 1)
+})
+
+test('the report remembers wrong bytes, and names the files that are in the quarantine', async () => {
+  const digest = digestOf('layer')
+  publish('verify.failed', { digest, found: '3 bytes instead of 5', source: 'disk', sourceKind: 'disk' })
+  const found = digestOf('other')
+  publish('verify.failed', { digest, found, source: 'mirror.example.com', sourceKind: 'upstream' })
+  publish('verify.failed', { digest: found, found: digest, source: 'disk', sourceKind: 'disk' })
+  fixture.node.quarantinedFiles.set(digest, [
+    { at: Date.now() - 60_000, path: '/data/quarantine/a', bytes: 3 },
+  ])
+  const { report, text } = await fixture.why(digest)
+  assert.deepEqual(
+    report.corrupt.map(({ source }) => source),
+    ['mirror.example.com', 'disk'],
+  )
+  assert.match(
+    text,
+    new RegExp(`^corrupt: {2}0ms ago: wrong bytes from mirror\\.example\\.com \\(${found}\\)$`, 'm'),
+  )
+  assert.match(text, /^ {10}0ms ago: wrong bytes in the store \(3 bytes instead of 5\)$/m)
+  assert.match(text, /^ {10}1m ago: 3 B moved to \/data\/quarantine\/a$/m)
+})
+
 test('the report lists at most 200 parts of a manifest and counts the others', async () => {
   const layers = Array.from({ length: 500 }, (_, i) => `layer ${i}`)
   const { report } = await fixture.why(fixture.node.putImage(layers).digest)

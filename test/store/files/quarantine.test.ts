@@ -24,6 +24,26 @@ it('the quarantine never exceeds its share of the limit', async (t) => {
   assert.deepEqual(left.map((name) => name.slice(-2)).sort(), ['-2', '-3'])
 })
 
+it('the files of a digest are found with their time and size, newest first', async (t) => {
+  const path = await folder(t)
+  const store = await opened(t, { path })
+  const [digest, other] = [digestOf(Buffer.from('a')), digestOf(Buffer.from('b'))]
+  assert.deepEqual(await store.quarantined(digest), [])
+  const { quarantine } = new Layout(path)
+  const nameOf = (of: string, at: number): string => `${of.replace(':', '-')}-${at}`
+  await writeFile(join(quarantine, nameOf(digest, 5)), randomBytes(10))
+  await writeFile(join(quarantine, nameOf(digest, 12)), randomBytes(20))
+  await writeFile(join(quarantine, nameOf(other, 9)), randomBytes(30))
+  await writeFile(join(quarantine, `${nameOf(digest, 1)}.copy`), randomBytes(40))
+  assert.deepEqual(
+    (await store.quarantined(digest)).map((file) => [file.at, file.bytes, file.path]),
+    [
+      [12, 20, join(quarantine, nameOf(digest, 12))],
+      [5, 10, join(quarantine, nameOf(digest, 5))],
+    ],
+  )
+})
+
 it('wrong bytes go to the quarantine, which keeps only the latest few', async (t) => {
   const path = await folder(t)
   const store = await opened(t, { path })

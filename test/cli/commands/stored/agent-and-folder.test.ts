@@ -92,6 +92,10 @@ for (const location of ['a running agent', 'a folder without an agent'] as const
     assert.match(summary ?? '', /1 corrupt and quarantined; the next request fetches it again\.$/)
     const lines = await fixture.json('verify', '--rate', '1GiB')
     assert.deepEqual([lines.at(-1).is, lines.at(-1).found, lines.at(-1).blobs], ['done', 0, 6])
+    if (location !== 'a running agent') return
+    const why = await fixture.run('why', fixture.sharedLayer)
+    assert.match(why.out, /^corrupt: {2}\S+ ago: wrong bytes in the store \(sha256:[0-9a-f]{64}\)$/m)
+    assert.match(why.out, /^ {10}\S+ ago: 50\.0 KiB moved to .*quarantine.sha256-[0-9a-f]{64}-\d+$/m)
   })
 
   test(`${location}: invalid or unknown names fail with one sentence`, async () => {
