@@ -36,9 +36,11 @@ export class PeerClient {
   readonly #connector: PeerConnector
   readonly #control: ControlClient
   readonly #content: ContentClient
+  readonly #lanes: LanePool
 
   constructor({ credentials, resources, lanes, limits }: PeerClientOptions) {
     const { connectMs, idleMs, silenceMs, maxIdleSessions } = { ...DEFAULT_LIMITS, ...limits }
+    this.#lanes = lanes
     this.#connector = new PeerConnector(credentials, { connectMs, lanes })
     const connector = this.#connector
     const { lingerMs } = resources
@@ -63,6 +65,11 @@ export class PeerClient {
     options: { signal: AbortSignal; ms: number },
   ): Promise<StartedExchange> {
     return this.#control.request(member, message, options)
+  }
+
+  /** Says that a download may follow soon: a lane takes a while to start. */
+  prepareDownload(): void {
+    this.#lanes.prepare()
   }
 
   /**

@@ -103,13 +103,12 @@ describe('an event is published', () => {
     await cluster.kill(parent)
     upstream.release()
     assert.equal((await pulls[at])?.from, 'peer')
-    assert.deepEqual(
-      taken.map(({ name }) => name),
-      [parent.name],
-    )
-    const [broken] = taken
+    assert.ok(taken.every(({ name }) => name === parent.name))
+    const [broken, again] = taken
     assert.ok(broken !== undefined && broken.bytes > MIB && broken.bytes < bytes.length)
-    assert.match(broken.error?.message ?? '', /^node-\d: /)
+    // The owner may be known to be gone before the download has failed. The next owner names the same parent once more.
+    assert.match(broken.error?.message ?? '', /^node-\d(: | is no longer the parent$)/)
+    assert.equal(again?.bytes ?? 0, 0)
     assert.deepEqual(
       instructed.slice(-1).map(({ owner, instruction }) => [owner, instruction]),
       [[{ name: child.name, self: true }, 'fetch']],
