@@ -19,6 +19,7 @@ import { memory } from './rows/memory.ts'
 import { push } from './rows/push.ts'
 import { small } from './rows/small.ts'
 import { sources } from './rows/sources.ts'
+import { start } from './rows/start.ts'
 import { store } from './rows/store.ts'
 
 /** The order matters: `memory` also reports the agents of all groups before it. */
@@ -32,6 +33,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   sources,
   cluster,
   memory,
+  start,
 }
 
 /** Takes longer than all other groups and needs root, so it is only measured on request. */

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { readArguments } from './cli/arguments.ts'
 import { CommandError, type Terminal } from './cli/context/command.ts'
 import { SettingsError } from './config/values/settings-error.ts'
 
@@ -10,6 +9,7 @@ import { SettingsError } from './config/values/settings-error.ts'
 
 const WIDTH = { narrowest: 60, widest: 110, unknown: 100 }
 const UNKNOWN_HEIGHT = 24
+const VERSION_FLAGS = ['--version', '-V']
 
 const ONE_KEY_PRESS_MS = 500
 
@@ -41,7 +41,14 @@ function programName(): string {
 async function main(): Promise<0 | 1 | 2 | 130> {
   try {
     const version = readVersion()
-    const request = await readArguments(process.argv.slice(2), {
+    const args = process.argv.slice(2)
+    // The parser of arguments takes more time to load than all else that this needs.
+    if (args.length === 1 && VERSION_FLAGS.includes(args[0] ?? '')) {
+      await written(process.stdout, `${version}\n`)
+      return 0
+    }
+    const { readArguments } = await import('./cli/arguments.ts')
+    const request = await readArguments(args, {
       name: programName(),
       version,
       width: width(),
@@ -50,18 +57,19 @@ async function main(): Promise<0 | 1 | 2 | 130> {
     await written(process.stdout, `${request.text}\n`)
     return 0
   } catch (error) {
-    const [sentence, code] = told(error)
-    await written(process.stderr, `${programName()}: ${sentence}\n`)
+    const [sentences, code] = told(error)
+    const lines = sentences.map((sentence) => `${programName()}: ${sentence}\n`)
+    await written(process.stderr, lines.join(''))
     return code
   }
 }
 
-function told(error: unknown): readonly [sentence: string, code: 1 | 2 | 130] {
-  if (error instanceof CommandError) return [error.message, error.exitCode]
-  if (error instanceof SettingsError) return [error.message, 2]
+function told(error: unknown): readonly [sentences: readonly string[], code: 1 | 2 | 130] {
+  if (error instanceof CommandError) return [[error.message], error.exitCode]
+  if (error instanceof SettingsError) return [error.mistakes, 2]
   // Nobody expected this one: whoever reports it needs to say where it came from.
-  if (error instanceof Error) return [`this should not have happened: ${error.stack ?? error.message}`, 1]
-  return [String(error), 1]
+  if (error instanceof Error) return [[`this should not have happened: ${error.stack ?? error.message}`], 1]
+  return [[String(error)], 1]
 }
 
 function terminal(version: string): Terminal {

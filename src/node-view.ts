@@ -3,6 +3,7 @@ import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-o
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
+import type { ObjectStore } from './object-store/object-store.ts'
 import type { History } from './observe/records/history/history.ts'
 import type { Savings } from './observe/records/savings.ts'
 import { contentViewOf } from './observe/reports/content-view.ts'
@@ -29,6 +30,7 @@ export interface ReportedParts {
   readonly store: Store
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
+  readonly objectStore: ObjectStore | undefined
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
   readonly allowed: ReplaceableFilter
@@ -53,6 +55,7 @@ export function nodeViewOf(
     store,
     peers,
     upstreams,
+    objectStore,
     resolver,
     registryServer,
     hosted,
@@ -110,6 +113,8 @@ export function nodeViewOf(
     saved: () => savings.view(),
     history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
+    objectStore: () => objectStore?.state,
+    inObjectStore: async (repository, digest) => objectStore?.find(repository, digest),
     peers: () => peers?.report(),
     whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),

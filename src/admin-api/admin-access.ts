@@ -57,7 +57,10 @@ export class AdminAccess {
     if (right === 'none') return undefined
     const [, token] = /^bearer +([^ ]+) *$/i.exec(authorization ?? '') ?? []
     if (token === undefined) {
-      const answer = errorAnswer(401, 'this needs a token; give its file with --admin-token-file')
+      const answer = errorAnswer(
+        401,
+        'this needs a token; give its file with --admin-token-file, or send it as Authorization: Bearer TOKEN',
+      )
       return { ...answer, challenge: 'Bearer realm="leat"' }
     }
     const given = hashOf(token)
@@ -68,8 +71,11 @@ export class AdminAccess {
     ])
     if (isForAll || (isForReading === true && right === 'read')) return undefined
     if (isForReading === true)
-      return errorAnswer(403, 'this token is for reading only; give the file of the other one')
-    const answer = errorAnswer(401, 'the token is wrong; give the right file with --admin-token-file')
+      return errorAnswer(403, 'this token is for reading only; give the one in tokenFile of adminAuth')
+    const answer = errorAnswer(
+      401,
+      'the token is wrong; give the file of the right one with --admin-token-file, or send it as Authorization: Bearer TOKEN',
+    )
     return { ...answer, challenge: 'Bearer realm="leat", error="invalid_token"' }
   }
 }

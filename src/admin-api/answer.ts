@@ -5,7 +5,7 @@ import type { PullsReport } from '../schemas/pull-report.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import type { WhyReport } from '../schemas/why-report.ts'
 import { pageFile } from './page.ts'
-import type { ReadRoute } from './route.ts'
+import { PATHS, type ReadRoute } from './route.ts'
 
 /** The reports of the agent about itself. */
 export interface Reports {
@@ -79,7 +79,7 @@ export async function answerRead(
     case 'invalid':
       return errorAnswer(400, route.problem)
     case 'unknown':
-      return errorAnswer(404, 'not found; the page at / links to all endpoints')
+      return errorAnswer(404, `nothing is at this path; there are / and ${PATHS.join(', ')}`)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type * as v from 'valibot'
 import { onAbort } from '../lib/async/abort.ts'
+import type { Parsed } from '../lib/parsed.ts'
 import {
   type GcLine,
   GcRequest,
@@ -15,7 +16,7 @@ import {
 } from '../schemas/upkeep-report.ts'
 import { type WarmLine, WarmRequest } from '../schemas/warm-report.ts'
 import { type AdminAnswer, errorAnswer, JSON_LINES, jsonAnswer } from './answer.ts'
-import { MAX_BODY_BYTES, parseRequestBody, readRequestBody } from './request-body.ts'
+import { type BodySchema, MAX_BODY_BYTES, parseRequestBody, readRequestBody } from './request-body.ts'
 import type { AdminCommand } from './route.ts'
 
 /**
@@ -45,6 +46,17 @@ export interface CommandHandlers {
   readonly warming: Warming
 }
 
+/** A request body of each command, for the sentences about those that cannot be read. */
+const EXAMPLES: Readonly<Record<AdminCommand, string>> = {
+  gc: '{"toBytes": 0}',
+  collect: '{"isDryRun": true}',
+  verify: '{"bytesPerSecond": 104857600}',
+  warm: '{"images": ["alpine:3"]}',
+  pin: '{"subjects": ["alpine:3"]}',
+  unpin: '{"subjects": ["alpine:3"]}',
+  remove: '{"subjects": ["alpine:3"]}',
+}
+
 const STATUS_BY_PROBLEM = { malformed: 400, unknown: 404, conflict: 409 } as const
 
 /**
@@ -56,9 +68,9 @@ const STATUS_BY_PROBLEM = { malformed: 400, unknown: 404, conflict: 409 } as con
 export function refuseWebPage(request: IncomingMessage): AdminAnswer<string> | undefined {
   const { origin, 'content-type': type, 'sec-fetch-site': site } = request.headers
   if (origin !== undefined || site !== undefined)
-    return errorAnswer(403, 'commands from web pages are not allowed')
+    return errorAnswer(403, 'commands from web pages are not allowed; send them without the header Origin')
   if (type?.split(';')[0]?.trim().toLowerCase() !== 'application/json') {
-    return errorAnswer(415, 'the Content-Type must be application/json')
+    return errorAnswer(415, 'a command needs a body in JSON; send it with Content-Type: application/json')
   }
   return undefined
 }
@@ -73,7 +85,11 @@ export async function runCommand(
   const body = await readRequestBody(request, {
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   })
-  if (body === undefined) return errorAnswer(413, `the request body exceeds ${MAX_BODY_BYTES} bytes`)
+  if (body === undefined)
+    return errorAnswer(
+      413,
+      `the request body has more than ${MAX_BODY_BYTES} bytes; send fewer images in each request`,
+    )
   try {
     return await startCommand(command, body, handlers, signal)
   } catch (error) {
@@ -89,42 +105,38 @@ async function startCommand(
   { upkeep, warming }: CommandHandlers,
   signal: AbortSignal,
 ): Promise<AdminAnswer> {
+  const withBody = <Schema extends BodySchema>(
+    schema: Schema,
+    run: (options: v.InferOutput<Schema>) => Promise<AdminAnswer>,
+  ): Promise<AdminAnswer> => withOptions(parseRequestBody(body, schema, EXAMPLES[command]), run)
   switch (command) {
     case 'gc':
-      return withBody(body, GcRequest, ({ toBytes }) =>
-        progressAnswer(upkeep.gc({ toBytes, signal }), signal),
-      )
+      return withBody(GcRequest, ({ toBytes }) => progressAnswer(upkeep.gc({ toBytes, signal }), signal))
     case 'collect':
-      return withBody(body, HostedGcRequest, ({ isDryRun }) =>
+      return withBody(HostedGcRequest, ({ isDryRun }) =>
         progressAnswer(upkeep.collectHosted({ isDryRun, signal }), signal),
       )
     case 'verify':
-      return withBody(body, VerifyRequest, ({ bytesPerSecond }) =>
+      return withBody(VerifyRequest, ({ bytesPerSecond }) =>
         progressAnswer(upkeep.verify({ bytesPerSecond, signal }), signal),
       )
     case 'warm':
-      return withBody(body, WarmRequest, (options) =>
-        progressAnswer(warming.warm({ ...options, signal }), signal),
-      )
+      return withBody(WarmRequest, (options) => progressAnswer(warming.warm({ ...options, signal }), signal))
     case 'pin':
-      return withBody(body, PinsRequest, async ({ subjects }) => jsonAnswer(200, await upkeep.pin(subjects)))
+      return withBody(PinsRequest, async ({ subjects }) => jsonAnswer(200, await upkeep.pin(subjects)))
     case 'unpin':
-      return withBody(body, PinsRequest, async ({ subjects }) =>
-        jsonAnswer(200, await upkeep.unpin(subjects)),
-      )
+      return withBody(PinsRequest, async ({ subjects }) => jsonAnswer(200, await upkeep.unpin(subjects)))
     case 'remove':
-      return withBody(body, RemovalRequest, (options) =>
+      return withBody(RemovalRequest, (options) =>
         progressAnswer(upkeep.remove({ ...options, signal }), signal),
       )
   }
 }
 
-async function withBody<Schema extends v.GenericSchema>(
-  body: Buffer,
-  schema: Schema,
-  run: (options: v.InferOutput<Schema>) => Promise<AdminAnswer>,
+async function withOptions<Options>(
+  options: Parsed<Options>,
+  run: (options: Options) => Promise<AdminAnswer>,
 ): Promise<AdminAnswer> {
-  const options = parseRequestBody(body, schema)
   return options.ok ? run(options.value) : errorAnswer(400, options.problem)
 }
 
@@ -155,7 +167,7 @@ async function* remainingSteps(
 function publicMessage(error: unknown): string {
   const isOwn =
     error instanceof Error && (error.name === 'Failure' || requestErrorStatus(error) !== undefined)
-  return isOwn ? error.message : 'internal error'
+  return isOwn ? error.message : 'the agent could not go on because of an unexpected error; try again'
 }
 
 function requestErrorStatus(error: unknown): number | undefined {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import * as v from 'valibot'
 import { onAbort } from '../lib/async/abort.ts'
 import { type Parsed, parsed, refused } from '../lib/parsed.ts'
+import { bodyProblem, nounOf } from './body-problem.ts'
 
 /** The largest request body that is accepted: about a thousand image references fit. */
 export const MAX_BODY_BYTES = 256 * 1024
@@ -28,21 +29,26 @@ export async function readRequestBody(
   }
 }
 
-/** An empty body is read as `{}`. */
-export function parseRequestBody<Schema extends v.GenericSchema>(
+/** The schema of a request body, which is an object. */
+export type BodySchema = v.GenericSchema & { readonly entries: Readonly<Record<string, unknown>> }
+
+/** An empty body is read as `{}`. `example`: a body that is right, for the sentence about one that is not. */
+export function parseRequestBody<Schema extends BodySchema>(
   body: Buffer,
   schema: Schema,
+  example: string,
 ): Parsed<v.InferOutput<Schema>> {
   let value: unknown
   try {
     value = body.length === 0 ? {} : JSON.parse(body.toString('utf8'))
   } catch {
-    return refused('the request body is not valid JSON')
+    return refused(`the request body is not valid JSON; send an object such as ${example}`)
   }
   // Valibot accepts an array where an object is expected.
-  if (Array.isArray(value)) return refused('the request body must be a JSON object, not an array')
+  if (Array.isArray(value))
+    return refused(`the request body is ${nounOf(value)}; send an object such as ${example}`)
   const result = v.safeParse(schema, value)
   if (result.success) return parsed(result.output)
   const [issue] = result.issues
-  return refused(`invalid request body at ${v.getDotPath(issue) ?? 'the top level'}: ${issue.message}`)
+  return refused(bodyProblem(issue, Object.keys(schema.entries), example))
 }

@@ -27,6 +27,23 @@ const COMMANDS: Readonly<Record<string, Readonly<Record<string, AdminCommand>>>>
   '/api/v1/pins': { POST: 'pin', DELETE: 'unpin' },
   '/api/v1/images': { DELETE: 'remove' },
 }
+/** What can be read at each path, besides the files of the page. */
+const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
+  '/metrics': () => ({ kind: 'metrics' }),
+  '/healthz': () => ({ kind: 'healthz' }),
+  '/readyz': (query) => ({
+    kind: 'readyz',
+    includesWarm: ['', '1', 'true'].includes(query.get('warm') ?? '0'),
+  }),
+  '/api/v1/status': () => ({ kind: 'status' }),
+  '/api/v1/pulls': () => ({ kind: 'pulls' }),
+  '/api/v1/history': () => ({ kind: 'history' }),
+  '/api/v1/blobs': () => ({ kind: 'blobs' }),
+  '/api/v1/images': () => ({ kind: 'images' }),
+  '/api/v1/why': whyRoute,
+}
+/** All paths but those of the page. */
+export const PATHS: readonly string[] = [...new Set([...Object.keys(READS), ...Object.keys(COMMANDS)])].sort()
 const READ_METHODS = ['GET', 'HEAD']
 
 /** The length of the longest valid reference: host and name, tag, digest. */
@@ -51,35 +68,21 @@ export function adminRoute(method: string, target: string): AdminRoute {
 
 function readRoute(path: string, query: URLSearchParams): ReadRoute {
   if (isPagePath(path)) return { kind: 'page', path }
-  switch (path) {
-    case '/metrics':
-      return { kind: 'metrics' }
-    case '/healthz':
-      return { kind: 'healthz' }
-    case '/readyz':
-      return { kind: 'readyz', includesWarm: ['', '1', 'true'].includes(query.get('warm') ?? '0') }
-    case '/api/v1/status':
-      return { kind: 'status' }
-    case '/api/v1/pulls':
-      return { kind: 'pulls' }
-    case '/api/v1/history':
-      return { kind: 'history' }
-    case '/api/v1/blobs':
-      return { kind: 'blobs' }
-    case '/api/v1/images':
-      return { kind: 'images' }
-    case '/api/v1/why':
-      return whyRoute(query)
-    default:
-      return { kind: 'unknown' }
-  }
+  const read = Object.hasOwn(READS, path) ? READS[path] : undefined
+  return read?.(query) ?? { kind: 'unknown' }
 }
 
 function whyRoute(query: URLSearchParams): ReadRoute {
   const subject = query.get('subject') ?? ''
   if (subject === '')
-    return { kind: 'invalid', problem: 'the parameter subject is missing: give an image or a digest' }
+    return {
+      kind: 'invalid',
+      problem: 'the parameter subject is missing; give an image or a digest, such as ?subject=alpine:3',
+    }
   if (subject.length > MAX_SUBJECT_LENGTH)
-    return { kind: 'invalid', problem: 'the parameter subject is too long for an image or a digest' }
+    return {
+      kind: 'invalid',
+      problem: 'the parameter subject is too long; give an image or a digest, such as ?subject=alpine:3',
+    }
   return { kind: 'why', subject }
 }

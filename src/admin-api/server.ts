@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { type CertificateFiles, readCertificate, watchCertificate } from '../lib/certificate-files.ts'
 import { stopServer } from '../lib/stop-server.ts'
 import { publish } from '../observe/events.ts'
@@ -10,6 +9,7 @@ import { type AdminAnswer, answerRead, errorAnswer, type Reports, type WarmReadi
 import { refuseWebPage, runCommand, type Upkeep, type Warming } from './commands.ts'
 import { sendJsonLines } from './json-lines.ts'
 import { isAllowedOnLoopback, isLoopbackHost } from './loopback-host.ts'
+import { answerMalformed, MAX_HEADER_BYTES } from './malformed-request.ts'
 import { type AdminRoute, adminRoute } from './route.ts'
 
 export interface AdminServerOptions {
@@ -34,7 +34,6 @@ export interface AdminServer {
 
 const DEFAULT_TIMEOUT_MS = 15_000
 const MAX_CONNECTIONS = 128
-const MAX_HEADER_BYTES = 16 * 1024
 /** How often the files of the certificate are looked at. */
 const CERTIFICATE_MS = 10_000
 
@@ -151,7 +150,7 @@ async function respond(
 
 function refuseForeignHost(request: IncomingMessage, listenHost: string): AdminAnswer | undefined {
   if (isLoopbackHost(listenHost) && !isAllowedOnLoopback(request.headers.host, listenHost)) {
-    return errorAnswer(403, 'the host of the request is not allowed: use localhost or 127.0.0.1')
+    return errorAnswer(403, 'the host of the request is not that of this agent; use localhost or 127.0.0.1')
   }
   return undefined
 }
@@ -174,7 +173,10 @@ async function answerFor(
   options: { signal: AbortSignal; timeoutMs: number },
 ): Promise<AdminAnswer> {
   if (route.kind === 'method-not-allowed') {
-    return { ...errorAnswer(405, `method not allowed; allowed: ${route.allow}`), allow: route.allow }
+    return {
+      ...errorAnswer(405, `this path does not take ${request.method}; use ${route.allow}`),
+      allow: route.allow,
+    }
   }
   if (route.kind !== 'command') return answerRead(route, reports, warming)
   return refuseWebPage(request) ?? (await runCommand(route.command, request, { upkeep, warming }, options))
@@ -183,13 +185,16 @@ async function answerFor(
 async function answerWithin(timeoutMs: number, answer: Promise<AdminAnswer>): Promise<AdminAnswer> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<AdminAnswer>((resolve) => {
-    timer = setTimeout(() => resolve(errorAnswer(503, `timed out after ${timeoutMs / 1000} s`)), timeoutMs)
+    timer = setTimeout(
+      () => resolve(errorAnswer(503, `there was no answer within ${timeoutMs / 1000} s; try again later`)),
+      timeoutMs,
+    )
   })
   try {
     return await Promise.race([answer, timeout])
   } catch {
     // The message of the error may contain secrets, and any process that reaches this port could read it.
-    return errorAnswer(500, 'internal error')
+    return errorAnswer(500, 'the agent could not answer because of an unexpected error; try again')
   } finally {
     clearTimeout(timer)
   }
@@ -198,23 +203,6 @@ async function answerWithin(timeoutMs: number, answer: Promise<AdminAnswer>): Pr
 function hasBody(request: IncomingMessage): boolean {
   return (
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
-  )
-}
-
-function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request'
-  const { body, contentType } = errorAnswer(Number(status.slice(0, 3)), status.slice(4).toLowerCase())
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }
 

@@ -3,7 +3,6 @@ import { errorCode } from '../lib/error-code.ts'
 import { SERVICE_LINK, SETTINGS, type Setting, type SettingName } from './schema.ts'
 import { type GivenEntry, type GivenValue, refuseUnknown } from './values/format.ts'
 import { readAll, SettingsError } from './values/settings-error.ts'
-import { readYaml } from './yaml-file.ts'
 
 /** The sources of the settings. */
 export interface SettingSources {
@@ -68,6 +67,8 @@ export async function readSettingsFile(sources: SettingSources): Promise<FileEnt
   const { path, isNamed } = settingsFile(sources)
   const source = await readSource(path, isNamed)
   if (source === undefined) return undefined
+  // Most commands find no file, and the parser of YAML takes a third of the time in which they start.
+  const { readYaml } = await import('./yaml-file.ts')
   return readYaml(source, path)
 }
 

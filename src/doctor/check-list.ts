@@ -4,6 +4,7 @@ import { judgeClock } from './checks/clock.ts'
 import { dataFolder, inspectFolder, judgeData } from './checks/data.ts'
 import { checkImports } from './checks/imports.ts'
 import { checkKubelet } from './checks/kubelet/kubelet.ts'
+import { judgeObjectStore } from './checks/object-store.ts'
 import { checkPeers } from './checks/peers.ts'
 import { judgeRegistry, queryRegistry, registryAddress } from './checks/registry.ts'
 import { checkRuntimes } from './checks/runtimes.ts'
@@ -15,6 +16,7 @@ import type { NodeSettings } from './tools/node-settings.ts'
 const AGENT_MS = 4_000
 const REGISTRY_MS = 4_000
 const UPSTREAM_MS = 8_000
+const OBJECT_STORE_MS = 8_000
 
 /** All checks, in the order of the report. Several need the agent's status, which is requested once. */
 export function checksOf(settings: NodeSettings): readonly Check[] {
@@ -27,6 +29,7 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
   const upstreams = once(() =>
     examineUpstreams(settings.upstreams, { signal: AbortSignal.timeout(UPSTREAM_MS) }),
   )
+  const objectStore = once(() => examineBucket(settings))
   return [
     {
       name: 'agent',
@@ -72,6 +75,8 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
         const clocks = (await upstreams()).flatMap(({ host, aheadMs }) =>
           aheadMs === undefined ? [] : [{ host, aheadMs }],
         )
+        const ahead = (await objectStore())?.aheadMs
+        if (ahead !== undefined) clocks.push({ host: 'the object store', aheadMs: ahead })
         return judgeClock(agentAheadMs(await agent()), clocks)
       },
     },
@@ -79,8 +84,24 @@ export function checksOf(settings: NodeSettings): readonly Check[] {
       name: 'peers',
       run: async ({ signal }) => checkPeers(settings.peers, { agent: await agent(), signal }),
     },
+    {
+      name: 'object store',
+      run: async () => judgeObjectStore(await objectStore(), await agent()),
+    },
     { name: 'upstreams', run: async () => judgeUpstreams(await upstreams()) },
   ]
+}
+
+/** Loads what it takes to ask a bucket only when the settings name one. */
+async function examineBucket({ objectStore, upstreams, version }: NodeSettings) {
+  if (objectStore === undefined) return undefined
+  const { examineObjectStore } = await import('../object-store/examine.ts')
+  return examineObjectStore(objectStore, {
+    userAgent: `leat/${version}`,
+    proxies: upstreams.proxies,
+    deadlineMs: OBJECT_STORE_MS,
+    signal: AbortSignal.timeout(OBJECT_STORE_MS),
+  })
 }
 
 function agentAheadMs(agent: AgentAnswer): number | undefined {

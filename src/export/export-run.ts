@@ -35,6 +35,8 @@ export interface ExportedImage {
   readonly writtenBytes: number
   readonly referrers: number
   readonly foreign: number
+  /** Why referrers that only the registry knows may be missing; null: none is. */
+  readonly referrersProblem: string | null
 }
 
 export interface ExportDone {
@@ -132,6 +134,7 @@ class ExportRun {
       writtenBytes: this.#writtenBytes - writtenBefore,
       referrers: image.referrers.length,
       foreign: image.foreign,
+      referrersProblem: image.referrersProblem ?? null,
     }
   }
 

@@ -1,4 +1,4 @@
-import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts'
+import { algorithmOf, type Digest } from '../oci/digest.ts'
 import { type PlatformSelection, selectFromIndex } from '../oci/index-selection.ts'
 import { MAX_MANIFEST_BYTES, type Manifest, manifestTypeOf, parseManifest } from '../oci/manifest.ts'
 import { essence } from '../oci/media-types.ts'
@@ -7,6 +7,7 @@ import { platformText } from '../oci/platform.ts'
 import { Failure } from '../ports/failure.ts'
 import { platformIn } from './config-platform.ts'
 import type { ImageReader, ReadManifest } from './readers/image-reader.ts'
+import { ReferrerLookup } from './referrer-lookup.ts'
 import { ExportError } from './targets/export-error.ts'
 import type { BlobPart, ExportImage, ManifestPart } from './targets/target.ts'
 import { digestOfBytes } from './targets/verified-bytes.ts'
@@ -16,8 +17,6 @@ const MAX_DEPTH = 4
 const MAX_MANIFESTS = 2000
 /** The manifests of one image stay in memory until they are written. */
 const MAX_BYTES = 16 * MAX_MANIFEST_BYTES
-/** For registries without a referrers API, cosign uses tags such as `sha256-<hex>.sig`. */
-const COSIGN_SUFFIXES = ['sig', 'att', 'sbom']
 
 export interface PlanRequest {
   readonly reference: Reference
@@ -44,6 +43,7 @@ class ImagePlan {
   readonly #reader: ImageReader
   readonly #request: PlanRequest
   readonly #signal: AbortSignal
+  readonly #lookup: ReferrerLookup
   readonly #manifests = new Map<Digest, ManifestPart>()
   readonly #referrers = new Map<Digest, ManifestPart>()
   readonly #tagged = new Map<string, ManifestPart>()
@@ -56,6 +56,7 @@ class ImagePlan {
     this.#reader = reader
     this.#request = request
     this.#signal = signal
+    this.#lookup = new ReferrerLookup(reader, request.reference.repository, { signal })
   }
 
   async run(): Promise<ExportImage> {
@@ -71,6 +72,7 @@ class ImagePlan {
       referrerTags: this.#tagged,
       blobs: [...this.#blobs.values()].filter(({ digest }) => !this.#manifests.has(digest)),
       foreign: this.#foreign,
+      referrersProblem: this.#lookup.problem,
     }
   }
 
@@ -153,15 +155,11 @@ class ImagePlan {
   }
 
   async #addReferrers(subject: Digest, depth: number): Promise<void> {
-    const { repository } = this.#request.reference
-    const listed = await this.#reader.referrers(repository, subject, { signal: this.#signal })
-    for (const { digest } of listed) await this.#addReferrer({ digest, read: undefined }, depth)
-    for (const suffix of COSIGN_SUFFIXES) {
-      const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`
-      const read = await this.#readIfThere(tag)
-      if (read === undefined) continue
-      const manifest = await this.#addReferrer({ digest: digestOf(read), read }, depth)
-      this.#tagged.set(tag, manifest)
+    for (const digest of await this.#lookup.listed(subject)) {
+      await this.#addReferrer({ digest, read: undefined }, depth)
+    }
+    for (const { tag, manifest: read } of await this.#lookup.tagged(subject)) {
+      this.#tagged.set(tag, await this.#addReferrer({ digest: digestOf(read), read }, depth))
     }
   }
 
@@ -189,15 +187,6 @@ class ImagePlan {
 
   async #read(reference: string) {
     return this.#reader.manifest(this.#request.reference.repository, reference, { signal: this.#signal })
-  }
-
-  async #readIfThere(tag: string) {
-    try {
-      return await this.#read(tag)
-    } catch (error) {
-      if (error instanceof Failure && error.code === 'absent') return undefined
-      throw error
-    }
   }
 
   #error(what: string): ExportError {

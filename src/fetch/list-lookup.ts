@@ -1,9 +1,11 @@
 import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { addReferrers } from '../oci/referrers.ts'
 import type { CachedList, Catalog } from '../ports/catalog.ts'
 import type { Registry } from '../ports/registry.ts'
 import type { CacheResult } from '../ports/resolver.ts'
-import type { Revalidation } from './freshness.ts'
+import type { AnswerTimes, Revalidation } from './freshness.ts'
+import { ImportedEntries } from './imported-entries.ts'
 import type { KnownNames } from './known-names/known-names.ts'
 import { listedManifests } from './manifests/manifest-reading.ts'
 
@@ -14,30 +16,46 @@ export interface ListLookupOptions {
   readonly revalidation: Revalidation
 }
 
-/** Finds lists of tags and of referrers: from the catalog while they are fresh, and from upstream after that. */
+interface ListRequest {
+  readonly repository: Repository
+  readonly topic: string
+  /** When an import last added to the list; undefined: none has. */
+  readonly importedAt: number | undefined
+}
+
+/**
+ * Finds lists of tags and of referrers: from the catalog while they are fresh, and from upstream after that. What was
+ * imported is listed beside what upstream lists, because a registry need not have it.
+ */
 export class ListLookup {
   readonly #catalog: Catalog
   readonly #registry: Registry
   readonly #knownNames: KnownNames
   readonly #revalidation: Revalidation
+  readonly #imported: ImportedEntries
 
   constructor({ catalog, registry, knownNames, revalidation }: ListLookupOptions) {
     this.#catalog = catalog
     this.#registry = registry
     this.#knownNames = knownNames
     this.#revalidation = revalidation
+    this.#imported = new ImportedEntries(catalog)
   }
 
   async tags(
     repository: Repository,
     options: { signal: AbortSignal },
   ): Promise<{ readonly tags: readonly string[]; readonly cacheResult: CacheResult }> {
-    const { body, cacheResult } = await this.#find(repository, 'tags', options, async (renewal) => {
+    const imported = await this.#imported.tags(repository)
+    const request = { repository, topic: 'tags', importedAt: imported?.importedAt }
+    const { body, cacheResult } = await this.#find(request, options, async (renewal) => {
       const tags = await this.#registry.tags(repository, renewal)
       return Buffer.from(tags.join('\n'))
     })
     const text = Buffer.from(body).toString()
-    return { tags: text === '' ? [] : text.split('\n'), cacheResult }
+    const tags = text === '' ? [] : text.split('\n')
+    if (imported === undefined) return { tags, cacheResult }
+    return { tags: [...new Set([...tags, ...imported.entries])].sort(), cacheResult }
   }
 
   async referrers(
@@ -45,27 +63,26 @@ export class ListLookup {
     subject: Digest,
     options: { signal: AbortSignal },
   ): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
-    const { body, cacheResult } = await this.#find(repository, `referrers/${subject}`, options, (renewal) =>
+    const imported = await this.#imported.referrers(repository, subject)
+    const request = { repository, topic: `referrers/${subject}`, importedAt: imported?.importedAt }
+    const { body, cacheResult } = await this.#find(request, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
-    this.#knownNames.add(repository, listedManifests(body))
-    return { index: body, cacheResult }
+    const index = imported === undefined ? body : addReferrers(body, imported.entries)
+    this.#knownNames.add(repository, listedManifests(index))
+    return { index, cacheResult }
   }
 
   async #find(
-    repository: Repository,
-    topic: string,
+    { repository, topic, importedAt }: ListRequest,
     options: { signal: AbortSignal },
     askUpstream: (options: { signal: AbortSignal }) => Promise<Uint8Array>,
   ): Promise<{ readonly body: Uint8Array; readonly cacheResult: CacheResult }> {
-    const { value, cacheResult } = await this.#revalidation.get<CachedList>(
+    const { value, cacheResult } = await this.#revalidation.get<CachedList & AnswerTimes>(
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        load: async () =>
-          (await this.#knownNames.isInDoubt(repository))
-            ? undefined
-            : this.#catalog.cachedList(repository, topic),
+        load: () => this.#known({ repository, topic, importedAt }),
         askUpstream: async (renewal) => {
           await this.#knownNames.beforeReading(repository)
           const list: CachedList = { body: await askUpstream(renewal), checkedAt: Date.now() }
@@ -78,5 +95,18 @@ export class ListLookup {
       options,
     )
     return { body: value.body, cacheResult }
+  }
+
+  async #known({
+    repository,
+    topic,
+    importedAt,
+  }: ListRequest): Promise<(CachedList & AnswerTimes) | undefined> {
+    if (await this.#knownNames.isInDoubt(repository)) return undefined
+    const known = await this.#catalog.cachedList(repository, topic)
+    if (importedAt === undefined) return known
+    return known === undefined
+      ? { body: new Uint8Array(), checkedAt: importedAt, importedAt }
+      : { ...known, importedAt }
   }
 }

@@ -1,7 +1,11 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/names/repository.ts'
+import { Failure } from '../ports/failure.ts'
 import type { BodyClient } from '../ports/object-store/body-client.ts'
 import type { Registry } from '../ports/registry.ts'
 import { Bucket } from './client/bucket.ts'
 import type { BucketProxies } from './client/bucket-requests.ts'
+import { ObjectBodies } from './client/object-bodies.ts'
 import { DistributionLayout } from './layout/distribution.ts'
 import type { Layout } from './layout/layout.ts'
 import { OciRegistryLayout } from './layout/oci-registry.ts'
@@ -15,6 +19,8 @@ import { Uploads, type UploadsState } from './upload/uploads.ts'
 const DEFAULT_READ_RANGES = 4
 /** How long one request that is not the body of a content may take. */
 const REQUEST_DEADLINE_MS = 60_000
+/** How long a report waits for the bucket. */
+const FIND_DEADLINE_MS = 2_000
 
 export interface ObjectStoreParts {
   readonly userAgent: string
@@ -32,20 +38,36 @@ export interface ObjectStoreState {
   readonly uploads: UploadsState
 }
 
+/** What the bucket has of one content. */
+export interface ObjectStoreContent {
+  readonly name: string
+  /** null: it was not asked, or gave no answer, for the reason in `problem`. */
+  readonly has: boolean | null
+  readonly problem: string | null
+}
+
 /** A bucket as a second tier: asked before upstream, and filled with what came from there. */
 export class ObjectStore {
   readonly #bucket: Bucket
+  readonly #bodies: ObjectBodies
   readonly #source: BucketSource
   readonly #names: BucketNames
   readonly #uploads: Uploads | undefined
 
   constructor(options: ObjectStoreOptions, parts: ObjectStoreParts) {
     const bucket = new Bucket({ ...parts, bucket: options, deadlineMs: REQUEST_DEADLINE_MS })
+    const bodies = new ObjectBodies(bucket.requests, parts.bodies)
     const distribution = new DistributionLayout({ registry: options.registry })
     const isReadOnly = options.layout === 'oci-registry'
     const layout: Layout = isReadOnly ? new OciRegistryLayout() : distribution
-    const source = new BucketSource({ bucket, layout, parallel: options.readRanges ?? DEFAULT_READ_RANGES })
+    const source = new BucketSource({
+      bucket,
+      bodies,
+      layout,
+      parallel: options.readRanges ?? DEFAULT_READ_RANGES,
+    })
     this.#bucket = bucket
+    this.#bodies = bodies
     this.#source = source
     this.#names = new BucketNames({ bucket, layout, source })
     const { store } = parts
@@ -60,6 +82,21 @@ export class ObjectStore {
       paused: circuit.state === 'closed' ? undefined : circuit.reason,
       lastError,
       uploads: this.#uploads?.state ?? { waiting: 0, dropped: 0, problem: undefined },
+    }
+  }
+
+  /** Says for a report whether it has the content; undefined when it is not asked for contents of the repository. */
+  async find(repository: Repository, digest: Digest): Promise<ObjectStoreContent | undefined> {
+    const { name } = this.#bucket
+    if (!this.#source.covers(repository)) return undefined
+    const { paused } = this.state
+    if (paused !== undefined) return { name, has: null, problem: paused }
+    try {
+      const signal = AbortSignal.timeout(FIND_DEADLINE_MS)
+      return { name, has: await this.#source.has(repository, digest, { signal }), problem: null }
+    } catch (error) {
+      const why = error instanceof Failure ? error.message : `${name} does not answer in time.`
+      return { name, has: null, problem: why }
     }
   }
 
@@ -80,6 +117,6 @@ export class ObjectStore {
 
   async close(): Promise<void> {
     await this.#uploads?.stop()
-    await this.#bucket.close()
+    await Promise.all([this.#bucket.close(), this.#bodies.close()])
   }
 }

@@ -152,6 +152,8 @@ export interface Events extends PeerEvents {
   'upstream.circuit': { readonly host: string; readonly open: boolean; readonly reason: string }
   /** After repeated failures the bucket is not asked for a while, or is asked again. */
   'object-store.paused': { readonly bucket: string; readonly isPaused: boolean; readonly reason: string }
+  /** The bucket has a content: its bytes begin after `ms`. */
+  'object-store.answered': { readonly bucket: string; readonly ms: number }
   /** A content is in the bucket. `bytes`: how many were sent; none when its object was there. */
   'object-store.uploaded': {
     readonly bucket: string

@@ -1,3 +1,4 @@
+import type { ObjectStoreContent } from '../schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, PeerStep } from '../schemas/peer-report.ts'
 import type { PartReport, WhyReport } from '../schemas/why-report.ts'
 import { agoText, plural, sizeText, spanText } from './text.ts'
@@ -39,7 +40,7 @@ export function whySubject({ subject, repository, tag }: WhyReport): string {
 }
 
 export function whyFacts(report: WhyReport, now: number): WhyFact[] {
-  const { digest, seenIn, stored, flight, parts, requests, peers, flights } = report
+  const { digest, seenIn, stored, flight, parts, requests, peers, flights, objectStore } = report
   const facts: WhyFact[] = []
   const add = (label: string, ...lines: WhyLine[]): void => {
     facts.push({ label, lines })
@@ -66,6 +67,7 @@ export function whyFacts(report: WhyReport, now: number): WhyFact[] {
     add('owner', { text: ownerText(peers.owner) })
     add('peers', { text: peersText(peers) }, ...peers.holders.map((peer) => ({ text: peerText(peer) })))
   }
+  if (objectStore) add('bucket', { text: objectStoreText(objectStore) })
   if (flights.length > 0) add('fetched', ...flights.map((record) => flightLine(record, now)))
   add('next', { text: report.next })
   return facts
@@ -174,6 +176,11 @@ function outcomeText(record: WhyReport['flights'][number]): string {
   if (error !== null) return `failed after ${spanText(ms)}: ${error}`
   const notStored = isStored === false ? `, not stored${obstacle === null ? '' : `: ${obstacle}`}` : ''
   return `${sizeText(size ?? 0)} from ${source ?? 'an earlier transfer'} in ${spanText(ms)} for ${plural(waiters ?? 0, 'request')}${notStored}`
+}
+
+function objectStoreText({ name, has, problem }: ObjectStoreContent): string {
+  if (has === null) return `${name} could not be asked: ${problem ?? 'no answer'}`
+  return `${name} ${has ? 'has it' : 'does not have it'}`
 }
 
 function ownerText({ name, self }: OwnerReport): string {

@@ -13,10 +13,13 @@ export interface TagRecord {
 /** The last answer of upstream to a question whose answer may change: a list of tags, or of referrers. */
 export interface CachedList {
   readonly body: Uint8Array
-  /** When upstream gave the answer, or an import made it, in milliseconds since the epoch. */
+  /** When upstream gave the answer, or an import added to the list, in milliseconds since the epoch. */
   readonly checkedAt: number
-  /** Equal to `checkedAt` for a list that an import has made. */
-  readonly importedAt?: number
+}
+
+/** The topic of what imports add to the list about a topic. */
+export function importedTopic(topic: string): string {
+  return `imported/${topic}`
 }
 
 /** What this node remembers about names. The content itself is in the blob store; the catalog only refers to it. */
@@ -24,7 +27,7 @@ export interface Catalog {
   tag(repository: Repository, tag: string): Promise<TagRecord | undefined>
   rememberTag(repository: Repository, tag: string, record: TagRecord): Promise<void>
   forgetTag(repository: Repository, tag: string): Promise<void>
-  /** Gives the list about a topic, which is `tags` or `referrers/<digest>`. */
+  /** Gives the list about a topic, which is `tags` or `referrers/<digest>`, or the imported topic of one of these. */
   cachedList(repository: Repository, topic: string): Promise<CachedList | undefined>
   rememberList(repository: Repository, topic: string, list: CachedList): Promise<void>
   /**

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { ObjectStoreReport } from './object-store-report.ts'
 import { PeersReport } from './peer-report.ts'
 import { bytes, bytesBySource, count, time } from './units.ts'
 
@@ -137,6 +138,8 @@ export const StatusReport = v.object({
   /** The local sources, in the order in which they are asked. */
   sources: v.array(SourceReport),
   webhooks: v.array(WebhookReport),
+  /** null without an object store; earlier versions do not say. */
+  objectStore: v.optional(v.nullable(ObjectStoreReport)),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { BlobReport } from './content-report.ts'
+import { ObjectStoreContent } from './object-store-report.ts'
 import { AvailabilityReport, PeerStep } from './peer-report.ts'
 import { FlightReport } from './status-report.ts'
 import { bytes, span, time } from './units.ts'
@@ -74,6 +75,8 @@ export const WhyReport = v.object({
   seenIn: v.array(v.string()),
   /** The peers that have it, asked for this report; null when this node has no peers. */
   peers: v.nullable(AvailabilityReport),
+  /** What the object store has of it; null when it is not asked for the repository. Earlier versions do not say. */
+  objectStore: v.optional(v.nullable(ObjectStoreContent)),
   /** What is wrong with the credentials or certificates of its registry, each a sentence. */
   problems: v.array(v.string()),
   /** Bytes that were to have this digest and did not, since the agent started; newest first. */

@@ -10,6 +10,7 @@ import {
   rebuildDatabase,
   repairDatabase,
 } from './database/open-database.ts'
+import { removeRepairMark } from './database/repair-mark.ts'
 import { BlobFiles } from './files/blob-files.ts'
 import { diskFailure, type Layout } from './files/layout.ts'
 import { BlobIndex } from './index/blob-index.ts'
@@ -28,7 +29,10 @@ export async function openIndex(
   for (const mend of [repairDatabase, rebuildDatabase, undefined]) {
     try {
       // A start that ends before what is hosted has come back is repeated by the next one.
-      if (isMended) await forgetJournalState(database)
+      if (isMended) {
+        await forgetJournalState(database)
+        await removeRepairMark(layout)
+      }
       if (isMended || (await journalState(database)) === undefined) {
         if ((await restoreHosted(database, journal.path)) > 0) isMended = true
       }

@@ -44,7 +44,10 @@ export async function runInProcess(
   } catch (error) {
     if (error instanceof CommandError)
       return { code: error.exitCode, out, err: `${err}agent: ${error.message}\n` }
-    if (error instanceof SettingsError) return { code: 2, out, err: `${err}agent: ${error.message}\n` }
+    if (error instanceof SettingsError) {
+      const lines = error.mistakes.map((mistake) => `agent: ${mistake}\n`)
+      return { code: 2, out, err: `${err}${lines.join('')}` }
+    }
     throw error
   }
 }

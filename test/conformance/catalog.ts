@@ -35,13 +35,10 @@ export function catalogSuite(
       assert.deepEqual(await catalog.tag(alpine, '3.20'), moved)
     })
 
-    it('remembers that an import has set a tag or made a list', async () => {
+    it('remembers that an import has set a tag', async () => {
       const record = { digest, mediaType: undefined, checkedAt: 20, importedAt: 17 }
       await catalog.rememberTag(alpine, 'v1', record)
       assert.deepEqual(await catalog.tag(alpine, 'v1'), record)
-      await catalog.rememberList(alpine, 'tags', { body: Buffer.from('v1'), checkedAt: 17, importedAt: 17 })
-      const list = await catalog.cachedList(alpine, 'tags')
-      assert.deepEqual([list?.checkedAt, list?.importedAt], [17, 17])
     })
 
     it('does not confuse tags or repositories with similar names', async () => {

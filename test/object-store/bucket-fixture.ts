@@ -1,33 +1,42 @@
 import { createHash } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { Bucket } from '../../src/object-store/client/bucket.ts'
+import { ObjectBodies } from '../../src/object-store/client/object-bodies.ts'
 import type { BucketOptions } from '../../src/object-store/options/options.ts'
 import { createBodyClient } from '../../src/upstream/transport/body-client.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
 import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
-import { openedLanes } from '../lanes/opened-lanes.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
+
+export type TestedBucket = Bucket & { readonly bodies: ObjectBodies }
 
 export const NEVER = { signal: new AbortController().signal }
 
 /** A client of a bucket at a server, which is closed after the test. */
-export function openBucket(t: TestContext, options: Partial<BucketOptions> & { endpoint: string }): Bucket {
-  const bucket = new Bucket({
+export function openBucket(
+  t: TestContext,
+  options: Partial<BucketOptions> & { endpoint: string },
+): TestedBucket {
+  const client = new Bucket({
     bucket: { bucket: 'images', prefix: 'cache', environment: TEST_KEYS, credentials: 'env', ...options },
     userAgent: 'leat/test',
     proxies: undefined,
     deadlineMs: 60_000,
-    bodies: createBodyClient({
+  })
+  const bodies = new ObjectBodies(
+    client.requests,
+    createBodyClient({
       caFile: options.caFile,
       acceptInvalidCerts: false,
       proxies: undefined,
       lookup: undefined,
       deadlines: { connectMs: 60_000, headerMs: 60_000, tokenMs: 60_000 },
-      lanes: openedLanes(t),
+      lanes: sharedLanes(),
     }),
-  })
-  addCleanup(t, () => bucket.close())
-  return bucket
+  )
+  addCleanup(t, () => Promise.all([client.close(), bodies.close()]))
+  return Object.assign(client, { bodies })
 }
 
 export async function startFake(t: TestContext): Promise<FakeS3> {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Bucket } from '../../src/object-store/client/bucket.ts'
 import { MultipartUploads } from '../../src/object-store/client/multipart.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { NEVER, sha256 } from './bucket-fixture.ts'
+import { NEVER, sha256, type TestedBucket } from './bucket-fixture.ts'
 
 const MIB = 1024 * 1024
 
@@ -11,7 +10,7 @@ const MIB = 1024 * 1024
 export const WRONG_BODY = 'a body with another hash than the declared one is refused'
 
 /** What every server that speaks S3 must do for the client. */
-export const BUCKET_STEPS: Readonly<Record<string, (bucket: Bucket) => Promise<void>>> = {
+export const BUCKET_STEPS: Readonly<Record<string, (bucket: TestedBucket) => Promise<void>>> = {
   'an object is written once, found, and read in ranges': async (bucket) => {
     const bytes = randomBytes(300_000)
     const options = { sha256: sha256(bytes), ...NEVER }
@@ -27,7 +26,7 @@ export const BUCKET_STEPS: Readonly<Record<string, (bucket: Bucket) => Promise<v
       [200_001, undefined],
     ] as const) {
       const range = end === undefined ? { start } : { start, end }
-      const response = await bucket.get('a/b/data', range, NEVER)
+      const response = await bucket.bodies.get('a/b/data', range, NEVER)
       assert.equal(response.status, 206)
       await response.body.readInto(intake, { skip: 0, limit: bytes.length })
     }

@@ -12,5 +12,6 @@ export const GAUGES: GaugeValues = {
   evictedBytes: 11,
   scrub: { isRunning: true, found: 0, lastEndedAt: 1_700_000_000_000 },
   peersConnected: 0,
+  objectStore: { isPaused: true, waiting: 3, dropped: 1 },
   savedBytes: { clients: 5, peers: 6 },
 }

@@ -5,6 +5,7 @@ import type {
   BlobView,
   FlightView,
   NodeView,
+  ObjectStoreView,
   QuarantinedView,
   ScrubView,
   SourceView,
@@ -14,6 +15,7 @@ import type {
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
+import type { ObjectStoreContent } from '../../src/schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/status-report.ts'
 
@@ -53,6 +55,8 @@ export class MemoryNode implements NodeView {
     registries: [],
   }
   readonly webhookStates: WebhookView[] = []
+  objectStoreState: ObjectStoreView | undefined
+  objectStoreContent: ObjectStoreContent | undefined
   owner: OwnerReport | undefined
   registry: string | undefined = '127.0.0.1:5050'
   readonly #blobs = new Map<Digest, BlobView>()
@@ -96,6 +100,14 @@ export class MemoryNode implements NodeView {
 
   saved(): SavingsView {
     return this.savings
+  }
+
+  objectStore(): ObjectStoreView | undefined {
+    return this.objectStoreState
+  }
+
+  async inObjectStore(): Promise<ObjectStoreContent | undefined> {
+    return this.objectStoreContent
   }
 
   webhooks(): readonly WebhookView[] {

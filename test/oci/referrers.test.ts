@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { filterReferrers } from '../../src/oci/referrers.ts'
+import { addReferrers, filterReferrers } from '../../src/oci/referrers.ts'
 
 function filtered(json: unknown, artifactType: string): unknown {
   const found = filterReferrers(Buffer.from(JSON.stringify(json)), artifactType)
@@ -31,4 +31,14 @@ test('a text that is not an index is refused, and not treated as an empty index'
   for (const text of ['', '[]', '{"manifests":{}}', '{"manifests":[1]}']) {
     assert.ok(!filterReferrers(Buffer.from(text), 'x').ok, text)
   }
+})
+
+test('descriptors are added to a list unless it has their digests, and keep all of their fields', () => {
+  const [one, two] = ['sha256:1', 'sha256:2'].map((digest) => ({ digest, size: 1, later: [digest] }))
+  const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [one] }))
+  const added = (list: Uint8Array) =>
+    JSON.parse(addReferrers(list, [{ digest: 'sha256:1' }, two ?? { digest: '' }]).toString())
+  assert.deepEqual(added(index).manifests, [one, two])
+  assert.deepEqual(added(new Uint8Array()).manifests, [{ digest: 'sha256:1' }, two])
+  assert.equal(added(index).mediaType, 'application/vnd.oci.image.index.v1+json')
 })

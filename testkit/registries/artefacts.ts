@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { buildImage, type Image, type ImagePart, type Index } from './image.ts'
 
+const OCI = 'application/vnd.oci.image'
 const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json'
 const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
@@ -101,6 +102,60 @@ export function buildArtefacts(seed: string): Readonly<Record<string, Image>> {
       ],
     }),
   }
+}
+
+/**
+ * What BuildKit makes, and nerdctl and `docker buildx` keep: an index with an image whose layers are compressed with zstd, and
+ * a manifest with the image's provenance, which has no platform.
+ */
+export function buildBuildKitIndex(seed: string): Index {
+  const layer = Buffer.from(`a layer of ${seed}`.padEnd(1024, '\0'))
+  const config = (architecture: string, os: string, content: Buffer) => ({
+    mediaType: `${OCI}.config.v1+json`,
+    bytes: Buffer.from(
+      JSON.stringify({
+        ...{ architecture, os, config: {} },
+        rootfs: { type: 'layers', diff_ids: [partOf({ mediaType: '', bytes: content }, 'sha256').digest] },
+      }),
+    ),
+  })
+  const image = buildArtefact({
+    config: config('amd64', 'linux', layer),
+    layers: [{ mediaType: `${OCI}.layer.v1.tar+zstd`, bytes: zstdOf(layer) }],
+  })
+  const statement = Buffer.from(
+    JSON.stringify({ _type: 'https://in-toto.io/Statement/v0.1', predicate: { seed } }),
+  )
+  const attestation = buildArtefact({
+    config: config('unknown', 'unknown', statement),
+    layers: [{ mediaType: 'application/vnd.in-toto+json', bytes: statement }],
+  })
+  const manifests = [
+    { ...descriptorOf(image.manifest), platform: { architecture: 'amd64', os: 'linux' } },
+    {
+      ...descriptorOf(attestation.manifest),
+      platform: { architecture: 'unknown', os: 'unknown' },
+      annotations: {
+        'vnd.docker.reference.digest': image.manifest.digest,
+        'vnd.docker.reference.type': 'attestation-manifest',
+      },
+    },
+  ]
+  const mediaType = `${OCI}.index.v1+json`
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, manifests }))
+  return { manifest: partOf({ mediaType, bytes }, 'sha256'), images: [image, attestation] }
+}
+
+/** A frame of Zstandard with one block that is not compressed (RFC 8878, section 3.1.1). */
+function zstdOf(bytes: Buffer): Buffer {
+  const head = Buffer.alloc(12)
+  head.writeUInt32LE(0xfd2fb528)
+  // One segment, whose size has four bytes.
+  head.writeUInt8(0xa0, 4)
+  head.writeUInt32LE(bytes.length, 5)
+  // The last block, of the raw type.
+  head.writeUIntLE((bytes.length << 3) | 1, 9, 3)
+  return Buffer.concat([head, bytes])
 }
 
 /** A signature that refers to a manifest. */

@@ -3,6 +3,7 @@ import { BenchResult } from '../../bench/results/result-file.ts'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
+import { ErrorReport } from '../../src/schemas/error-report.ts'
 import { HistoryReport } from '../../src/schemas/history-report.ts'
 import { ImportLine } from '../../src/schemas/import-report.ts'
 import { PullsReport } from '../../src/schemas/pull-report.ts'
@@ -27,6 +28,7 @@ type ValibotSchema = Parameters<typeof toJsonSchema>[0]
 
 /** The shapes of `/api/v1`; a `line` is one line of an answer in JSON lines. */
 const API: Readonly<Record<string, ValibotSchema>> = {
+  error: ErrorReport,
   status: StatusReport,
   'blobs.line': BlobReport,
   'images.line': ImageReport,

@@ -120,7 +120,7 @@ function settingsFinding(error: SettingsError) {
 }
 
 function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Terminal): NodeSettings {
-  const { upstreams = {}, peers, sources = [] } = agentOptions(settings, terminal)
+  const { upstreams = {}, peers, objectStore, sources = [] } = agentOptions(settings, terminal)
   const { admin, listen, data, maxBytes, minFree, tlsCert, defaultNamespace } = settings
   const containerdConfig = singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG
   if (!containerdConfig.startsWith('/')) {
@@ -139,6 +139,7 @@ function nodeSettingsOf(settings: Settings, given: Invocation, terminal: Termina
     sources,
     defaultNamespace,
     upstreams,
+    objectStore,
     peers,
     root: singleValue(given, 'root') ?? '/',
     containerdConfig,

@@ -126,6 +126,7 @@ export const exportImages: Command = {
     const signal = terminal.stopped()
     try {
       const bundle = await openBundle(given, target)
+      let isComplete = true
       if (names.length > 0 || origin !== undefined) {
         await withImages(
           given,
@@ -138,13 +139,13 @@ export const exportImages: Command = {
               referrers: given.switches.has('referrers'),
             }))
             const opened = await openTarget(target, { isOneNamed, namePrefix: more.namePrefix, bundle })
-            await show({ reader, target: opened, images, signal }, given, terminal)
+            isComplete = await show({ reader, target: opened, images, signal }, given, terminal)
           },
         )
       }
       if (listFile !== undefined && bundle !== undefined) await writeSmallFile(listFile, bundle.bytes())
       await more.writeConfigs()
-      return 0
+      return isComplete ? 0 : 1
     } catch (error) {
       throw error instanceof ExportError
         ? new CommandError(plain(error.message), { cause: error })
@@ -153,11 +154,16 @@ export const exportImages: Command = {
   },
 }
 
-/** Runs the export, and closes its target. */
-async function show(request: ExportRequest, given: Invocation, terminal: Terminal): Promise<void> {
+/** Runs the export, and closes its target. False: referrers that were asked for may be missing. */
+async function show(request: ExportRequest, given: Invocation, terminal: Terminal): Promise<boolean> {
   const output = exportOutput(terminal, { isJson: given.switches.has('json') })
+  let isComplete = true
   try {
-    for await (const line of exportLines(request)) await output.line(line)
+    for await (const line of exportLines(request)) {
+      if (line.is === 'image' && line.referrersProblem !== null) isComplete = false
+      await output.line(line)
+    }
+    return isComplete
   } finally {
     await request.target.close()
     await output.end()

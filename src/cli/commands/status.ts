@@ -1,3 +1,4 @@
+import { objectStoreReadsText, objectStoreUploadsText } from '../../observe/object-store-text.ts'
 import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
 import { adminFlags, adminTarget } from '../context/admin-target.ts'
@@ -48,6 +49,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `requests  ${requests}; ${lastPullText(report, now)}`,
     `served    ${servedText(report)}`,
     `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
+    ...bucketLines(report),
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
@@ -90,6 +92,17 @@ function servedText({ served: from }: StatusReport): string {
   const local = `${sizeText(from.local)} from the store, ${sizeText(from.inflight)} from transfers in progress`
   const store = from.objectStore === 0 ? '' : `, ${sizeText(from.objectStore)} from the object store`
   return `${local}, ${sizeText(from.upstream)} from upstream, ${sizeText(from.peer)} from peers${store}`
+}
+
+function bucketLines({ objectStore }: StatusReport): string[] {
+  if (!objectStore) return []
+  const { name, paused, uploads } = objectStore
+  const state = paused === null ? '' : `; paused: ${plain(paused)}`
+  const failing = uploads.problem === null ? '' : `; uploads fail: ${plain(uploads.problem)}`
+  return [
+    `bucket    ${plain(name)}: ${objectStoreReadsText(objectStore)}${state}`,
+    `uploads   ${objectStoreUploadsText(objectStore)}${failing}`,
+  ]
 }
 
 function savedText({ saved }: StatusReport): string {

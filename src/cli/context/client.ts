@@ -3,6 +3,7 @@ import { request as requestTls } from 'node:https'
 import * as v from 'valibot'
 import { formatAddress, type SocketAddress } from '../../config/values/address.ts'
 import { plain } from '../../observe/text.ts'
+import { ErrorReport } from '../../schemas/error-report.ts'
 import type { AdminTarget } from './admin-target.ts'
 import { CommandError } from './command.ts'
 
@@ -152,7 +153,7 @@ function unreachable(
 }
 
 function errorResponse(admin: SocketAddress, status: number | undefined, text: string): CommandError {
-  const body = v.safeParse(v.object({ error: v.string() }), parseJson(text))
+  const body = v.safeParse(ErrorReport, parseJson(text))
   if (!body.success) return invalidResponse(admin)
   return new CommandError(plain(body.output.error.slice(0, 500)), { exitCode: status === 400 ? 2 : 1 })
 }

@@ -51,14 +51,24 @@ class TextOutput implements ExportOutput {
       return
     }
     await this.#liveProgress.clear()
-    await this.#terminal.out(
-      line.is === 'image' ? imageText(line, this.#terminal.isInteractive) : doneText(line),
-    )
+    if (line.is === 'image') await this.#image(line)
+    else await this.#terminal.out(doneText(line))
   }
 
   end(): Promise<void> {
     return this.#liveProgress.clear()
   }
+
+  async #image(line: ExportedImage): Promise<void> {
+    await this.#terminal.out(imageText(line, this.#terminal.isInteractive))
+    if (line.referrersProblem !== null)
+      await this.#terminal.err(problemText(line.image, line.referrersProblem))
+  }
+}
+
+function problemText(image: string, problem: string): string {
+  const why = plain(problem).replace(/\.$/, '')
+  return `agent: ${plain(image)} is exported without the referrers that only its registry knows: ${why}; export it again when the registry answers, or leave out --referrers.\n`
 }
 
 function imageText(line: ExportedImage, isInteractive: boolean): string {

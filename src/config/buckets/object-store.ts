@@ -1,14 +1,18 @@
 import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
+import { expiryRules } from './expiry-rules.ts'
 import { urlText } from './url-text.ts'
 
 /** A bucket that is asked before upstream. */
 export type ObjectStoreSettings = Omit<ObjectStoreOptions, 'environment'>
 
 const LEAST_RATE = 64 * 1024
+/** Agents write a link again that is nearly a day old. */
+const LEAST_GRACE_MS = 2 * 24 * 60 * 60 * 1000
 const MOST_RANGES = 4
 const MOST_UPLOADS = 8
 
@@ -41,6 +45,15 @@ const entry = record(
       SIZE_SCHEMA,
     ),
     readRanges: countTo(MOST_RANGES),
+    expire: expiryRules,
+    expireGrace: text(
+      (given) => {
+        const ms = parseDuration(given)
+        return ms !== undefined && ms >= LEAST_GRACE_MS ? ms : undefined
+      },
+      'a duration such as 7d, at least 2d',
+      DURATION_SCHEMA,
+    ),
   },
   ['url'],
 )
@@ -48,7 +61,7 @@ const entry = record(
 /** The `objectStore` setting. */
 export const objectStore: Format<ObjectStoreSettings> = {
   read: (given: GivenValue) => {
-    const { url, ...rest } = entry.read(given)
+    const { url, expireGrace, ...rest } = entry.read(given)
     if (url === undefined) return refuse(given, 'has no url; expected one such as s3://bucket/prefix')
     if (rest.sseKeyId !== undefined && rest.sse !== 'aws:kms') {
       return refuse(given, 'has sseKeyId without sse: aws:kms, to which it belongs')
@@ -59,6 +72,7 @@ export const objectStore: Format<ObjectStoreSettings> = {
     return Object.freeze({
       ...url,
       ...rest,
+      ...(expireGrace === undefined ? {} : { expireGraceMs: expireGrace }),
     })
   },
   jsonSchema: entry.jsonSchema,

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { agoText, plain } from '../../observe/text.ts'
+import { ObjectStoreReport } from '../../schemas/object-store-report.ts'
 import { SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import { type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 import { failureText, getAdmin } from '../tools/http-get.ts'
@@ -11,6 +12,8 @@ const Status = v.object({
   store: v.object({ bytes: v.number(), limitBytes: v.nullable(v.number()) }),
   /** Absent if the version of the agent does not report them. */
   sources: v.optional(v.array(SourceReport)),
+  /** Null if the agent has no object store, absent if its version does not report it. */
+  objectStore: v.optional(v.nullable(v.pick(ObjectStoreReport, ['paused', 'uploads']))),
   /** Null if the agent has no peers, absent if its version does not report them. */
   peers: v.optional(
     v.nullable(

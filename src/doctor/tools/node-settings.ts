@@ -1,4 +1,5 @@
 import type { DiskLimit } from '../../lib/disk-limit.ts'
+import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
 import type { PeerOptions } from '../../peers/peer-options.ts'
 import type { Runtime } from '../../runtimes/files/plan.ts'
 import type { SourceOptions } from '../../sources/sources.ts'
@@ -31,6 +32,7 @@ export interface NodeSettings {
   /** The registry of images whose names have none. */
   readonly defaultNamespace: string
   readonly upstreams: UpstreamOptions
+  readonly objectStore: ObjectStoreOptions | undefined
   /** Undefined if the settings name no peer secret. */
   readonly peers: PeerOptions | undefined
   /** The prefix of the paths of the runtimes' settings. */

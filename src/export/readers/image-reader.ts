@@ -27,6 +27,6 @@ export interface ImageReader {
     blob: Pick<Descriptor, 'digest' | 'size'>,
     options: Options,
   ): AsyncIterable<Uint8Array>
-  /** Describes the manifests whose subject is `subject`; empty when there are none. */
+  /** Describes the manifests whose subject is `subject`; empty when there are none. A failure says that nobody knows. */
   referrers(repository: Repository, subject: Digest, options: Options): Promise<readonly Descriptor[]>
 }

@@ -74,14 +74,10 @@ export class RegistryReader implements ImageReader {
     subject: Digest,
     { signal }: Options,
   ): Promise<readonly Descriptor[]> {
-    try {
-      const path = `referrers/${subject}`
-      const response = await this.#requests.get({ path, repository, signal, headers: { accept: OCI_INDEX } })
-      return referrersIn(await this.#requests.whole(response, MAX_ANSWER_BYTES), subject)
-    } catch (error) {
-      if (error instanceof Failure && error.code === 'absent') return []
-      throw error
-    }
+    // 404 means that the agent may not ask for them: a manifest without referrers has an empty list.
+    const path = `referrers/${subject}`
+    const response = await this.#requests.get({ path, repository, signal, headers: { accept: OCI_INDEX } })
+    return referrersIn(await this.#requests.whole(response, MAX_ANSWER_BYTES), subject)
   }
 
   /** Whether a registry answers at this address by this protocol. */

@@ -29,6 +29,8 @@ export interface ExportImage {
   readonly blobs: readonly BlobPart[]
   /** The number of foreign layers, which no registry has. */
   readonly foreign: number
+  /** Why referrers may be missing that were asked for; undefined: none is. */
+  readonly referrersProblem: string | undefined
 }
 
 /** Where images are written to. A target is used by one export at a time. */

@@ -84,7 +84,7 @@ export class RegistryProxyFiles implements ImportSource {
     const range = await fileAt(file)
     if (range === undefined || range.size > MAX_MANIFEST_BYTES) return { file, error: 'It is no manifest.' }
     const bytes = await readRange(range, MAX_MANIFEST_BYTES)
-    const digest = digestOf(bytes)
+    const digest = digestOf(bytes, named === undefined ? 'sha256' : algorithmOf(named))
     const meta = v.safeParse(Meta, parseJson((await smallText(join(folder, 'meta', reference))) ?? ''))
     const declared = meta.success ? parseDigest(`sha256:${meta.output.hash}`) : undefined
     const expected = named ?? declared

@@ -16,11 +16,13 @@ import {
 import type { FoundImage, ImageNames, ImportSource, LeftOut, Located } from './import-source.ts'
 import { LayoutImages } from './layout-images.ts'
 
+/** The name of a file or an image: messages repeat it. */
+const Name = v.pipe(v.string(), v.regex(/^\P{Cc}{0,1000}$/u))
 const ArchiveManifest = v.array(
   v.object({
-    Config: v.string(),
-    RepoTags: v.nullish(v.array(v.string())),
-    Layers: v.nullish(v.array(v.string())),
+    Config: Name,
+    RepoTags: v.nullish(v.array(Name)),
+    Layers: v.nullish(v.array(Name)),
   }),
 )
 const ConfigFile = v.object({
@@ -54,11 +56,13 @@ export async function openArchive(options: ArchiveOptions): Promise<ImportSource
   const text = Buffer.from(await readRange(file, MAX_MANIFEST_FILE_BYTES)).toString('utf8')
   const listed = v.safeParse(ArchiveManifest, parseJson(text))
   if (!listed.success) throw new Failure('unavailable', `${path} has an unusable ${MANIFEST_FILE}.`)
+  // An archive of the containerd store may have artifacts only, which Docker itself does not list.
+  const isLayout = (await tree.find('index.json')) !== undefined
+  if (isLayout && listed.output.length === 0) return new LayoutImages({ ...options, kind: 'docker-archive' })
   for (const layer of listed.output.flatMap(({ Layers }) => Layers ?? [])) {
     const range = await tree.find(layer)
     if (range === undefined || !(await isCompressed(range))) continue
-    if ((await tree.find('index.json')) !== undefined)
-      return new LayoutImages({ ...options, kind: 'docker-archive' })
+    if (isLayout) return new LayoutImages({ ...options, kind: 'docker-archive' })
     throw new Failure(
       'unsupported',
       `${path} has compressed layers without manifests. Copy it first: skopeo copy docker-archive:${path} oci:FOLDER`,

@@ -9,8 +9,10 @@ export const FIELDS = 3
 /** What the thread gets when it starts. */
 export interface WatchdogData {
   readonly memory: SharedArrayBuffer
-  /** How many ticks in a row may pass without a beat. */
-  readonly ticks: number
+  /** The number of the main thread. */
+  readonly thread: number
+  /** How much time the main thread may have without a beat. */
+  readonly hangsMs: number
   readonly tickMs: number
   /** The line that the thread writes to stderr before it ends the process. */
   readonly lastLine: string

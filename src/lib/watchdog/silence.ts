@@ -1,25 +1,38 @@
 /** A tick that takes this many times as long as it should was late. */
 const LATE = 1.5
 
+/** One look at the main thread. */
+export interface Tick {
+  readonly beats: number
+  /** The time since the last tick. */
+  readonly tookMs: number
+  /** How much of it the main thread has had; undefined where the kernel does not say it. */
+  readonly ownMs: number | undefined
+  readonly isDebugged: boolean
+}
+
 /**
- * Counts the ticks in a row without a beat of the main thread. A tick that is late says that the process, or the machine,
- * was stopped or had no time for any thread, so the count begins again.
+ * Adds up the time that the main thread has had without a beat. A tick that is late says that the process, or the machine,
+ * was stopped or had no time for any thread: no tick adds more than it should take, and if the kernel does not say what the
+ * main thread has had of a late one, the sum begins again.
  */
 export class Silence {
   readonly #tickMs: number
   #beats: number
-  #ticks = 0
+  #silentMs = 0
 
   constructor(tickMs: number, beats: number) {
     this.#tickMs = tickMs
     this.#beats = beats
   }
 
-  /** Returns how many ticks in a row were on time and without a beat. */
-  tick(beats: number, { tookMs, isDebugged }: { tookMs: number; isDebugged: boolean }): number {
+  /** Returns for how long there was no beat. */
+  tick({ beats, tookMs, ownMs, isDebugged }: Tick): number {
     const hasMoved = beats !== this.#beats
     this.#beats = beats
-    this.#ticks = hasMoved || isDebugged || tookMs > this.#tickMs * LATE ? 0 : this.#ticks + 1
-    return this.#ticks
+    const isUnknown = ownMs === undefined && tookMs > this.#tickMs * LATE
+    const added = Math.min(ownMs ?? tookMs, this.#tickMs)
+    this.#silentMs = hasMoved || isDebugged || isUnknown ? 0 : this.#silentMs + added
+    return this.#silentMs
   }
 }

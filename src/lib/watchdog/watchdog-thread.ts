@@ -2,24 +2,31 @@ import { writeSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import { BEATS, IS_DEBUGGED, IS_STOPPED, type WatchdogData } from './messages.ts'
 import { Silence } from './silence.ts'
+import { ownTime, readThreadTimes } from './thread-times.ts'
 
 // The program of the watchdog's thread. The thread has no event loop while it waits, and needs nothing of the main thread.
 
 const STDERR = 2
 
-const { memory, ticks, tickMs, lastLine }: WatchdogData = workerData
+const { memory, thread, hangsMs, tickMs, lastLine }: WatchdogData = workerData
 const fields = new Int32Array(memory)
 const silence = new Silence(tickMs, Atomics.load(fields, BEATS))
+let times = readThreadTimes(thread)
 
 for (;;) {
   const before = performance.now()
   Atomics.wait(fields, IS_STOPPED, 0, tickMs)
   if (Atomics.load(fields, IS_STOPPED) === 1) break
-  const silentTicks = silence.tick(Atomics.load(fields, BEATS), {
-    tookMs: performance.now() - before,
+  const tookMs = performance.now() - before
+  const timesBefore = times
+  times = readThreadTimes(thread)
+  const silentMs = silence.tick({
+    beats: Atomics.load(fields, BEATS),
+    tookMs,
+    ownMs: ownTime(tookMs, timesBefore, times),
     isDebugged: Atomics.load(fields, IS_DEBUGGED) === 1,
   })
-  if (silentTicks < ticks) continue
+  if (silentMs < hangsMs) continue
   write(lastLine)
   // In a thread, `process.exit` ends the thread only. The kernel ignores this signal for process 1 of a container.
   process.kill(process.pid, 'SIGKILL')

@@ -2,9 +2,9 @@ import { url as debuggerUrl } from 'node:inspector'
 import { Worker } from 'node:worker_threads'
 import { BEATS, FIELDS, IS_DEBUGGED, IS_STOPPED, type WatchdogData } from './messages.ts'
 
-/** A main thread whose event loop has not moved for this time hangs. */
-const HANGS_MS = 5_000
 const TICK_MS = 1_000
+/** A main thread whose event loop has not moved for five ticks hangs, although others had a little of the processor meanwhile. */
+const HANGS_MS = 4.5 * TICK_MS
 /** The thread keeps a few numbers; Node's defaults would let it keep tens of MiB. With 4 MiB it does not start. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 }
 
@@ -18,7 +18,8 @@ export interface WatchdogOptions {
 /**
  * Ends the process by SIGKILL when the event loop of this thread has not moved for five seconds, so that its clients get a
  * closed connection and go elsewhere, and whoever supervises the process starts it again. A main thread that hangs cannot end
- * itself; a thread of its own can. Time in which the whole process is stopped does not count, nor does a debugger.
+ * itself; a thread of its own can. Time in which the main thread waits for a processor, or in which the whole process is
+ * stopped, does not count, nor does a debugger.
  */
 export class Watchdog {
   readonly #fields = new Int32Array(new SharedArrayBuffer(FIELDS * Int32Array.BYTES_PER_ELEMENT))
@@ -31,7 +32,9 @@ export class Watchdog {
     this.#timer = setInterval(() => this.#beat(), TICK_MS / 2).unref()
     const workerData: WatchdogData = {
       memory: this.#fields.buffer,
-      ticks: HANGS_MS / TICK_MS,
+      // On Linux the main thread has the number of the process.
+      thread: process.pid,
+      hangsMs: HANGS_MS,
       tickMs: TICK_MS,
       lastLine,
     }

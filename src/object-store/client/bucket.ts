@@ -1,12 +1,8 @@
 import { Failure } from '../../ports/failure.ts'
-import type { BodyClient, BodyResponse } from '../../ports/object-store/body-client.ts'
-import { failureOfAnswer, isExpired } from './answer-failure.ts'
+import { failureOfAnswer } from './answer-failure.ts'
 import { type BucketAnswer, BucketRequests, type BucketRequestsOptions } from './bucket-requests.ts'
 import { type ListedObject, type Listing, parseListing } from './listing.ts'
-import { NO_PAYLOAD } from './signer.ts'
-import { SmallIntake } from './small-intake.ts'
 
-const MAX_ERROR_BYTES = 64 * 1024
 const MAX_DELETED_AT_ONCE = 1000
 /** The longest time for which a URL can be signed. */
 const MAX_PRESIGNED_SECONDS = 7 * 24 * 60 * 60
@@ -27,11 +23,6 @@ export interface PutOptions {
   readonly signal: AbortSignal
 }
 
-export interface BucketClientOptions extends BucketRequestsOptions {
-  /** Reads the bodies of objects. */
-  readonly bodies: BodyClient
-}
-
 type Options = { readonly signal: AbortSignal }
 
 /**
@@ -40,14 +31,12 @@ type Options = { readonly signal: AbortSignal }
  */
 export class Bucket {
   readonly requests: BucketRequests
-  readonly #bodies: BodyClient
   readonly #encryption: Readonly<Record<string, string>>
   /** Some servers do not know conditional writes, and refuse them. */
   #knowsConditions = true
 
-  constructor(options: BucketClientOptions) {
+  constructor(options: BucketRequestsOptions) {
     this.requests = new BucketRequests(options)
-    this.#bodies = options.bodies
     const { sse, sseKeyId } = options.bucket
     this.#encryption = {
       ...(sse === undefined ? {} : { 'x-amz-server-side-encryption': sse }),
@@ -58,27 +47,6 @@ export class Bucket {
   /** Names the bucket for people. */
   get name(): string {
     return this.requests.source
-  }
-
-  /** Asks for a range of an object, `end` not included, or for the rest. The caller reads the body or disposes of it. */
-  async get(key: string, range: { start: number; end?: number }, { signal }: Options): Promise<BodyResponse> {
-    const { start, end } = range
-    const isWhole = start === 0 && end === undefined
-    const headers = isWhole ? {} : { range: `bytes=${start}-${end === undefined ? '' : end - 1}` }
-    const url = this.requests.urlOf(key)
-    for (let attempt = 0; ; attempt += 1) {
-      const unsigned = { method: 'GET', url, headers, payloadHash: NO_PAYLOAD } as const
-      const signed = await this.requests.signer.sign(unsigned, { signal })
-      const response = await this.#bodies.get({
-        url,
-        headers: { ...signed.headers, 'user-agent': this.requests.userAgent, 'accept-encoding': 'identity' },
-        signal,
-      })
-      if (response.status === 200 || response.status === 206) return response
-      const answer = await readError(response)
-      if (attempt > 0 || !isExpired(answer)) throw failureOfAnswer(answer, this.name)
-      this.requests.signer.forget(signed.credentials)
-    }
   }
 
   /** Reads a small object as text; undefined when there is none. */
@@ -157,6 +125,20 @@ export class Bucket {
     for await (const page of this.#pages(prefix, '/', { signal })) yield* page.folders
   }
 
+  /** Lists the first objects whose keys begin with `prefix`, with the time of the server. */
+  async firstPage(
+    prefix: string,
+    { most, signal }: { most: number } & Options,
+  ): Promise<{ readonly objects: readonly ListedObject[]; readonly serverTime: number | undefined }> {
+    const query = { 'list-type': '2', prefix: `${this.#below}${prefix}`, 'max-keys': String(most) }
+    const { text, headers } = await this.requests.send({ method: 'GET', key: '', query }, { signal })
+    const date = Date.parse(headers.get('date') ?? '')
+    return {
+      objects: parseListing(text, this.#below).objects,
+      serverTime: Number.isNaN(date) ? undefined : date,
+    }
+  }
+
   async delete(keys: readonly string[], { signal }: Options): Promise<void> {
     // One request for each: not every server knows how to delete many at once.
     for (const key of keys.slice(0, MAX_DELETED_AT_ONCE))
@@ -180,34 +162,31 @@ export class Bucket {
     })
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.requests.close(), this.#bodies.close()])
+  close(): Promise<void> {
+    return this.requests.close()
+  }
+
+  /** What all keys of this bucket begin with on the server. */
+  get #below(): string {
+    const { prefix } = this.requests.bucketOptions
+    return prefix === '' ? '' : `${prefix}/`
   }
 
   async *#pages(prefix: string, delimiter: string | undefined, { signal }: Options): AsyncGenerator<Listing> {
-    const { prefix: base } = this.requests.bucketOptions
-    const below = base === '' ? '' : `${base}/`
     let token: string | undefined
     do {
       const query = {
         'list-type': '2',
-        prefix: `${below}${prefix}`,
+        prefix: `${this.#below}${prefix}`,
         ...(delimiter === undefined ? {} : { delimiter }),
         ...(token === undefined ? {} : { 'continuation-token': token }),
       }
       const { text } = await this.requests.send({ method: 'GET', key: '', query }, { signal })
-      const page = parseListing(text, below)
+      const page = parseListing(text, this.#below)
       yield page
       token = page.next
     } while (token !== undefined)
   }
-}
-
-async function readError(response: BodyResponse): Promise<BucketAnswer> {
-  const { status, headers, body } = response
-  const intake = new SmallIntake(MAX_ERROR_BYTES)
-  await body.readInto(intake, { skip: 0, limit: MAX_ERROR_BYTES }).catch(() => body.dispose())
-  return { status, headers, text: intake.bytes.toString('utf8') }
 }
 
 function headOf({ headers }: BucketAnswer, source: string): ObjectHead {

@@ -1,5 +1,5 @@
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../../oci/digest.ts'
-import { registryInPath } from '../../oci/names/registry-host.ts'
+import { parseRegistryHost, registryInPath } from '../../oci/names/registry-host.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Want } from '../../ports/source.ts'
 import type { ContentKeys, Layout } from './layout.ts'
@@ -19,6 +19,14 @@ export class DistributionLayout implements Layout {
     const folder = this.repositoryFolder(want.repository)
     if (folder === undefined) return undefined
     return { data: dataKey(want.digest), link: linkKey(folder, want), isWrapped: false }
+  }
+
+  /** The repository at a path below `repositories`; undefined when the path is none of this agent's names. */
+  repositoryAt(path: string): Repository | undefined {
+    if (this.#registry !== undefined) return { registry: this.#registry, name: path }
+    const slash = path.indexOf('/')
+    const registry = slash === -1 ? undefined : parseRegistryHost(path.slice(0, slash))
+    return registry === undefined ? undefined : { registry, name: path.slice(slash + 1) }
   }
 
   tagKey(repository: Repository, tag: string): string | undefined {

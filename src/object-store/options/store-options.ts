@@ -3,6 +3,18 @@ import type { BucketOptions } from './options.ts'
 /** `distribution`: that of the CNCF distribution registry. `oci-registry`: that of mcronce/oci-registry, read only. */
 export type LayoutKind = 'distribution' | 'oci-registry'
 
+/** Which tags of some repositories of the bucket stay: those that one of the conditions keeps. */
+export interface ExpiryRule {
+  /** Patterns of repositories, as in `fillNames`. */
+  readonly names: readonly string[]
+  /** Patterns of tags that stay; `*` matches any text. */
+  readonly keepTags?: readonly string[]
+  /** How many of the tags that were pulled last stay. */
+  readonly keepLast?: number
+  /** Tags that were pulled within this time stay; the bucket knows it to within a day. */
+  readonly keepForMs?: number
+}
+
 /** An object store that the agent asks after peers and before upstream, and fills with what came from upstream. */
 export interface ObjectStoreOptions extends BucketOptions {
   readonly layout?: LayoutKind
@@ -18,6 +30,10 @@ export interface ObjectStoreOptions extends BucketOptions {
   readonly uploadConcurrency?: number
   /** Bytes per second of all uploads together; default: no limit. */
   readonly uploadRate?: number
+  /** Which tags `agent gc --object-store` keeps; default: all. */
+  readonly expire?: readonly ExpiryRule[]
+  /** How long what no tag needs stays after it was last written; default: 7 days, at least 2. */
+  readonly expireGraceMs?: number
   /** How many ranges of one blob are read at a time; default: 4. */
   readonly readRanges?: number
 }

@@ -1,12 +1,14 @@
 import { publish } from '../../observe/events.ts'
 import { MAX_CACHED_MANIFEST_BYTES, parseCachedManifest } from '../../oci/cached-manifest.ts'
-import { algorithmOf, digestOf } from '../../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
+import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { BodyResponse } from '../../ports/object-store/body-client.ts'
 import type { Intake, Source, VouchedIntake, Want } from '../../ports/source.ts'
 import { parseContentRange } from '../../upstream/headers/content-range.ts'
 import { Circuit, type CircuitState } from '../../upstream/limits/circuit.ts'
 import type { Bucket } from '../client/bucket.ts'
+import type { ObjectBodies } from '../client/object-bodies.ts'
 import { SmallIntake } from '../client/small-intake.ts'
 import type { ContentKeys, Layout } from '../layout/layout.ts'
 import { ReadAheadMemory } from './read-ahead-memory.ts'
@@ -20,6 +22,7 @@ type Options = { readonly signal: AbortSignal }
 
 export interface BucketSourceOptions {
   readonly bucket: Bucket
+  readonly bodies: ObjectBodies
   readonly layout: Layout
   /** How many ranges of one blob are read at a time. */
   readonly parallel: number
@@ -30,15 +33,17 @@ export class BucketSource implements Source {
   readonly kind = 'object-store'
   readonly name: string
   readonly #bucket: Bucket
+  readonly #bodies: ObjectBodies
   readonly #layout: Layout
   readonly #parallel: number
   readonly #memory = new ReadAheadMemory({ bytesEach: RANGE_BYTES, most: MOST_RANGES })
   readonly #circuit: Circuit
   #lastError: { readonly message: string; readonly at: number } | undefined
 
-  constructor({ bucket, layout, parallel }: BucketSourceOptions) {
+  constructor({ bucket, bodies, layout, parallel }: BucketSourceOptions) {
     this.name = bucket.name
     this.#bucket = bucket
+    this.#bodies = bodies
     this.#layout = layout
     this.#parallel = parallel
     this.#circuit = new Circuit({
@@ -58,6 +63,11 @@ export class BucketSource implements Source {
   /** Whether the bucket can have contents of the repository, and is asked now. */
   canBring(want: Want): boolean {
     return this.#circuit.state.state !== 'open' && this.#layout.contentKeys(want) !== undefined
+  }
+
+  /** Whether the layout has contents of the repository at all. */
+  covers(repository: Repository): boolean {
+    return this.#layout.tagKey(repository, 'latest') !== undefined
   }
 
   async bring(want: Want, intake: VouchedIntake, { signal }: Options): Promise<void> {
@@ -100,8 +110,23 @@ export class BucketSource implements Source {
     })
   }
 
+  /** Whether the bucket has a manifest or a blob of this digest in the repository. */
+  async has(repository: Repository, digest: Digest, options: Options): Promise<boolean> {
+    return this.guarded(options.signal, async () => {
+      const found = await Promise.all(
+        (['manifest', 'blob'] as const).map(async (kind) => {
+          const keys = this.#layout.contentKeys({ kind, digest, repository })
+          if (keys === undefined || !(await this.#hasLink(keys, options))) return false
+          return (await this.#bucket.head(keys.data, options)) !== undefined
+        }),
+      )
+      return found.includes(true)
+    })
+  }
+
   async #bring(want: Want, keys: ContentKeys, intake: VouchedIntake, { signal }: Options): Promise<void> {
     const start = intake.position
+    const askedAt = performance.now()
     const link = this.#hasLink(keys, { signal })
     // A rejection is looked at below; one that comes earlier is not unhandled.
     link.catch(() => {})
@@ -116,6 +141,7 @@ export class BucketSource implements Source {
       const { response, size, skip, end } = first
       intake.expect({ size, mediaType: undefined })
       isRead = true
+      publish('object-store.answered', { bucket: this.name, ms: performance.now() - askedAt })
       await response.body.readInto(intake, { skip, limit: end - start })
       if (end >= size) return
       const etag = response.headers.get('etag')
@@ -142,7 +168,7 @@ export class BucketSource implements Source {
   ): Promise<{ response: BodyResponse; size: number; skip: number; end: number } | 'complete'> {
     let response: BodyResponse
     try {
-      response = await this.#bucket.get(key, { start, end: start + RANGE_BYTES }, { signal })
+      response = await this.#bodies.get(key, { start, end: start + RANGE_BYTES }, { signal })
     } catch (error) {
       if (!(error instanceof Failure) || error.details.status !== 416) throw error
       // A range of an empty object, or of one whose bytes have all come, does not exist.
@@ -168,7 +194,7 @@ export class BucketSource implements Source {
     { into, etag, size }: { into: Intake; etag: string | undefined; size: number },
     { signal }: Options,
   ): Promise<void> {
-    const response = await this.#bucket.get(key, { start, end }, { signal })
+    const response = await this.#bodies.get(key, { start, end }, { signal })
     const { headers, body } = response
     const range = parseContentRange(headers.get('content-range'))
     const isSame = etag === undefined || headers.get('etag') === etag
@@ -186,7 +212,7 @@ export class BucketSource implements Source {
     intake: VouchedIntake,
     { signal }: Options,
   ): Promise<void> {
-    const response = await this.#bucket.get(keys.data, { start: 0 }, { signal })
+    const response = await this.#bodies.get(keys.data, { start: 0 }, { signal })
     const text = new SmallIntake(MAX_CACHED_MANIFEST_BYTES)
     await response.body.readInto(text, { skip: 0, limit: MAX_CACHED_MANIFEST_BYTES })
     const manifest = parseCachedManifest(text.bytes.toString('utf8'))

@@ -2,6 +2,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { Failure } from '../../ports/failure.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { type DistributionLayout, dataKey } from '../layout/distribution.ts'
 import type { ContentUpload } from './content-upload.ts'
@@ -61,9 +62,15 @@ export class JobRunner {
     const startedAt = Date.now()
     try {
       const replace = this.#wrong.has(digest)
+      // What collects garbage looks at the age of an object just before it removes it. So the link that is there is made young
+      // before it is relied on, and so are bytes to which no link of this repository leads yet.
+      const isLinked = await this.#makeLinkYoung(link, digest, { signal })
       const bytes = await this.#contents.send(dataKey(digest), content, { replace, signal })
       this.#wrong.delete(digest)
-      await this.#writeLink(link, digest, { signal })
+      if (!isLinked) {
+        if (bytes === 0) await this.#makeYoung(dataKey(digest), { signal })
+        await this.#put(link, digest, { signal })
+      }
       const ms = Date.now() - startedAt
       publish('object-store.uploaded', { bucket: this.#bucket.name, digest, bytes, ms })
       const tag = this.#waitingTags.get(manifestKey(job.repository, digest))
@@ -94,15 +101,39 @@ export class JobRunner {
       // make it younger: so the age of the record counts, and not the time of the day.
       if (known.modifiedAt > checkedAt || (isSame && checkedAt - known.modifiedAt < RENEW_LINK_MS)) return
     }
+    await this.#makeLinksYoung(digest, repository, { signal })
     const index = this.#layout.tagIndexKey(repository, tag, digest)
     if (index !== undefined) await this.#put(index, digest, { signal })
     await this.#put(key, digest, { signal })
   }
 
-  /** Writes a link that is missing, or old: a pull makes it young again. */
-  async #writeLink(key: string, digest: Digest, { signal }: Options): Promise<void> {
+  /** Makes the links young that an image needs, of those that are there: its tag is about to need them. */
+  async #makeLinksYoung(manifest: Digest, repository: Repository, options: Options): Promise<void> {
+    const ofManifest = this.#layout.contentKeys({ digest: manifest, kind: 'manifest', repository })?.link
+    if (ofManifest !== undefined) await this.#makeLinkYoung(ofManifest, manifest, options)
+    for (const digest of await this.#store.references(manifest)) {
+      for (const kind of ['blob', 'manifest'] as const) {
+        const link = this.#layout.contentKeys({ digest, kind, repository })?.link
+        if (link !== undefined && (await this.#makeLinkYoung(link, digest, options))) break
+      }
+    }
+  }
+
+  /** Writes a link again that is old. False: there is none. */
+  async #makeLinkYoung(key: string, digest: Digest, { signal }: Options): Promise<boolean> {
     const known = await this.#bucket.head(key, { signal })
-    if (known === undefined || !isYoung(known.modifiedAt)) await this.#put(key, digest, { signal })
+    if (known === undefined) return false
+    if (!isYoung(known.modifiedAt)) await this.#put(key, digest, { signal })
+    return true
+  }
+
+  async #makeYoung(key: string, options: Options): Promise<void> {
+    const known = await this.#bucket.head(key, options)
+    if (known === undefined || isYoung(known.modifiedAt)) return
+    await this.#bucket.refresh(key, options).catch((error: unknown) => {
+      // Servers refuse to copy an object of more than 5 GiB. It is still the right one.
+      if (!(error instanceof Failure) || error.code !== 'denied') throw error
+    })
   }
 
   async #put(key: string, digest: Digest, { signal }: Options): Promise<void> {

@@ -20,6 +20,10 @@ export interface GaugeValues {
     readonly lastEndedAt: number | undefined
   }
   readonly peersConnected: number
+  /** undefined without an object store. */
+  readonly objectStore:
+    | { readonly isPaused: boolean; readonly waiting: number; readonly dropped: number }
+    | undefined
   /** Since the first start of the agent on this data folder. */
   readonly savedBytes: { readonly clients: number; readonly peers: number }
 }
@@ -60,6 +64,7 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       scrub.lastEndedAt === undefined ? undefined : scrub.lastEndedAt / 1000,
     ),
     gauge('leat_peers_connected', 'Other agents of the swarm that are currently known.', now.peersConnected),
+    ...objectStoreMetrics(now.objectStore),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',
@@ -71,6 +76,24 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'leat_saved_bytes_total',
       'Bytes that clients and peers got without a transfer from upstream for their request.',
       { 'to="clients"': savedBytes.clients, 'to="peers"': savedBytes.peers },
+    ),
+  ]
+}
+
+function objectStoreMetrics(state: GaugeValues['objectStore']): readonly Metric[] {
+  if (state === undefined) return []
+  return [
+    gauge('leat_object_store_paused', '1 while the object store is not asked.', Number(state.isPaused)),
+    gauge(
+      'leat_object_store_uploads_waiting',
+      'Contents and tags that wait to be uploaded to the object store, or are being uploaded.',
+      state.waiting,
+    ),
+    readWhenScraped(
+      'counter',
+      'leat_object_store_uploads_dropped_total',
+      'Uploads to the object store that were given up.',
+      () => state.dropped,
     ),
   ]
 }

@@ -157,6 +157,12 @@ export class Histogram<Label extends string> implements Metric {
     distribution.count += 1
   }
 
+  /** The mean of what was observed; undefined while nothing was. */
+  mean(values: Readonly<Record<Label, string>>): number | undefined {
+    const distribution = this.#series.get(this.#labels.map((label) => values[label]))
+    return distribution === undefined ? undefined : distribution.sum / distribution.count
+  }
+
   *samples(): Iterable<string> {
     for (const [pairs, { counts, sum, count }] of this.#series.all()) {
       const prefix = pairs === '' ? '' : `${pairs},`

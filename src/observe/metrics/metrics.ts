@@ -19,6 +19,14 @@ export interface CounterTotals {
   }
   readonly fetched: { readonly peer: number; readonly objectStore: number; readonly upstream: number }
   readonly peers: { readonly in: number; readonly out: number }
+  readonly objectStore: {
+    readonly reads: { readonly hit: number; readonly miss: number; readonly failed: number }
+    /** The mean time until the bytes of a content begin; undefined while none has begun. */
+    readonly answerMs: number | undefined
+    readonly sent: number
+    readonly there: number
+    readonly sentBytes: number
+  }
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -109,9 +117,15 @@ export class Metrics {
     labels: ['outcome'],
   })
   readonly #objectStoreReadSeconds = new Histogram({
-    name: 'leat_object_store_read_seconds',
+    name: 'leat_object_store_read_duration_seconds',
     help: 'How long the object store took to bring a content, or to say that it does not have it.',
     labels: ['outcome'],
+    bounds: UPSTREAM_BUCKETS_SECONDS,
+  })
+  readonly #objectStoreAnswerSeconds = new Histogram({
+    name: 'leat_object_store_answer_duration_seconds',
+    help: 'Time until the bytes of a content of the object store begin.',
+    labels: [],
     bounds: UPSTREAM_BUCKETS_SECONDS,
   })
   readonly #objectStoreUploads = new Counter({
@@ -174,6 +188,10 @@ export class Metrics {
       for (const kind of ['manifest', 'blob']) this.#flights.add(0, { kind, outcome })
     }
     for (const outcome of TAG_OUTCOMES) this.#tagRevalidations.add(0, { outcome })
+    for (const route of ['manifest', 'blob']) this.#requests.add(0, { route, method: 'GET', code: '200' })
+    for (const outcome of ['hit', 'miss', 'failed']) this.#objectStoreReads.add(0, { outcome })
+    for (const outcome of ['sent', 'there']) this.#objectStoreUploads.add(0, { outcome })
+    this.#objectStoreUploadedBytes.add(0, {})
     this.#eventMetrics = this.#allEventMetrics(options.version)
     this.#subscriptions = this.#subscribe()
   }
@@ -203,6 +221,19 @@ export class Metrics {
       },
       fetched: { peer: fetched('peer'), objectStore: fetched('object-store'), upstream: fetched('upstream') },
       peers: { in: peers('in'), out: peers('out') },
+      objectStore: this.#objectStoreTotals(),
+    }
+  }
+
+  #objectStoreTotals(): CounterTotals['objectStore'] {
+    const reads = (outcome: string): number => this.#objectStoreReads.value({ outcome })
+    const answerSeconds = this.#objectStoreAnswerSeconds.mean({})
+    return {
+      reads: { hit: reads('hit'), miss: reads('miss'), failed: reads('failed') },
+      answerMs: answerSeconds === undefined ? undefined : answerSeconds * 1000,
+      sent: this.#objectStoreUploads.value({ outcome: 'sent' }),
+      there: this.#objectStoreUploads.value({ outcome: 'there' }),
+      sentBytes: this.#objectStoreUploadedBytes.value({}),
     }
   }
 
@@ -234,6 +265,7 @@ export class Metrics {
       this.#webhookEvents,
       this.#objectStoreReads,
       this.#objectStoreReadSeconds,
+      this.#objectStoreAnswerSeconds,
       this.#objectStoreUploads,
       this.#objectStoreUploadedBytes,
       this.#redirects,
@@ -261,6 +293,7 @@ export class Metrics {
         this.#objectStoreReads.add(1, { outcome })
         this.#objectStoreReadSeconds.observe(ms / 1000, { outcome })
       }),
+      subscribe('object-store.answered', ({ ms }) => this.#objectStoreAnswerSeconds.observe(ms / 1000, {})),
       subscribe('object-store.uploaded', ({ bytes }) => {
         this.#objectStoreUploads.add(1, { outcome: bytes > 0 ? 'sent' : 'there' })
         this.#objectStoreUploadedBytes.add(bytes, {})

@@ -19,6 +19,8 @@ export interface RequestFacts {
   readonly isHosted: boolean
   readonly isStored: boolean
   readonly flight: FlightView | undefined
+  /** What the object store has of it; undefined when it is not asked. */
+  readonly objectStore: WhyReport['objectStore']
   /** The owner of the digest. */
   readonly owner: OwnerReport | undefined
 }
@@ -65,7 +67,7 @@ function predictContent(facts: RequestFacts): string {
     const of = flight.size === undefined ? '' : ` of ${sizeText(flight.size)}`
     return `A request joins the transfer in progress, which has ${sizeText(flight.position)}${of}`
   }
-  const hosts = repository === undefined ? 'the registry named in the request' : hostsText(facts, repository)
+  const hosts = sourcesText(facts, repository)
   const lead =
     repository === undefined && digest !== undefined ? `${digest} is not stored` : 'It is not stored'
   const { owner } = facts
@@ -76,7 +78,15 @@ function predictContent(facts: RequestFacts): string {
   return `${lead}: the owner ${owner.name} names the peer to download it from, or ${hosts} if no peer has it`
 }
 
-function hostsText({ view, hosts }: RequestFacts, repository: Repository): string {
+/** The object store, unless it is known not to have the content, and then the hosts of the registry. */
+function sourcesText({ objectStore, ...facts }: RequestFacts, repository: Repository | undefined): string {
+  const hosts = repository === undefined ? 'the registry named in the request' : hostsText(facts, repository)
+  if (objectStore == null || objectStore.has === false) return hosts
+  const { name, problem } = objectStore
+  return problem === null ? `${name}, then ${hosts}` : `${name} (${redact(problem)}), then ${hosts}`
+}
+
+function hostsText({ view, hosts }: Pick<RequestFacts, 'view' | 'hosts'>, repository: Repository): string {
   const names = view.hosts(repository)
   if (names.length === 0) return 'no host'
   const texts = names.map((host) => {

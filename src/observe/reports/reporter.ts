@@ -82,6 +82,7 @@ async function gaugeValues(view: NodeView): Promise<GaugeValues> {
   const [pinnedBytes, scrub, warmImages] = await Promise.all([view.pinnedBytes(), view.scrub(), view.warm()])
   const flights = view.flights()
   const store = view.store()
+  const objectStore = view.objectStore()
   return {
     isReady: view.notReadyReasons().length === 0,
     warmImages,
@@ -94,6 +95,11 @@ async function gaugeValues(view: NodeView): Promise<GaugeValues> {
     storeBlobs: store.blobs,
     evictedBytes: store.evictedBytes,
     savedBytes: view.saved().total,
+    objectStore: objectStore && {
+      isPaused: objectStore.paused !== undefined,
+      waiting: objectStore.uploads.waiting,
+      dropped: objectStore.uploads.dropped,
+    },
     peersConnected: view.peers()?.members.length ?? 0,
   }
 }

@@ -1,11 +1,13 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
+import type { ObjectStoreReport } from '../../schemas/object-store-report.ts'
 import type { FlightReport, SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
 import type { SavingsView } from '../records/savings.ts'
+import { redact } from '../redact.ts'
 import { rfc3339 } from '../rfc3339.ts'
 import { peersReport } from './peers.ts'
-import type { FlightView, NodeView, ScrubView, SourceView } from './view.ts'
+import type { FlightView, NodeView, ObjectStoreView, ScrubView, SourceView } from './view.ts'
 
 export async function statusReport(
   view: NodeView,
@@ -45,6 +47,7 @@ export async function statusReport(
     upstreams: hosts.all().map(hostReport),
     webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
+    objectStore: objectStoreReport(view.objectStore(), totals.objectStore),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }
 }
@@ -105,6 +108,27 @@ function sourceReport({ name, isExclusive, repositories, problem }: SourceView):
     repositories: repositories ?? null,
     problem: problem ?? null,
   }
+}
+
+function objectStoreReport(
+  state: ObjectStoreView | undefined,
+  { reads, answerMs, ...sent }: CounterTotals['objectStore'],
+): ObjectStoreReport | null {
+  if (state === undefined) return null
+  const { name, paused, lastError, uploads } = state
+  return {
+    name,
+    paused: textOrNull(paused),
+    lastError:
+      lastError === undefined ? null : { message: redact(lastError.message), at: rfc3339(lastError.at) },
+    reads,
+    answerMs: answerMs ?? null,
+    uploads: { ...sent, ...uploads, problem: textOrNull(uploads.problem) },
+  }
+}
+
+function textOrNull(text: string | undefined): string | null {
+  return text === undefined ? null : redact(text)
 }
 
 function hostReport(record: Readonly<HostRecord>): StatusReport['upstreams'][number] {

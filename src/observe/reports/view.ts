@@ -1,5 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import type { ObjectStoreContent } from '../../schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { HistoryView } from '../records/history/history.ts'
@@ -102,6 +103,20 @@ export interface WebhookView {
   readonly problem: string | undefined
 }
 
+/** The object store, as it is now. */
+export interface ObjectStoreView {
+  readonly name: string
+  /** Why it is not asked now. */
+  readonly paused: string | undefined
+  readonly lastError: { readonly message: string; readonly at: number } | undefined
+  readonly uploads: {
+    readonly waiting: number
+    readonly dropped: number
+    /** Why uploads fail now; undefined when they do not. */
+    readonly problem: string | undefined
+  }
+}
+
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -156,6 +171,10 @@ export interface NodeView extends ContentView {
   saved(): SavingsView
   history(): { readonly hour: HistoryView; readonly day: HistoryView }
   webhooks(): readonly WebhookView[]
+  /** undefined without an object store. */
+  objectStore(): ObjectStoreView | undefined
+  /** Asks the object store, and waits two seconds at most. undefined when it is not asked for contents of the repository. */
+  inObjectStore(repository: Repository, digest: Digest): Promise<ObjectStoreContent | undefined>
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */

@@ -46,6 +46,10 @@ export async function whyReport(
   const isHosted = repository !== undefined && (await view.isHosted(repository))
   const tagRecord = record === undefined || record.isHosted === true ? null : tagReport(view, record, now)
   const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
+  const inObjectStore =
+    digest === undefined || repository === undefined || isHosted
+      ? undefined
+      : await view.inObjectStore(repository, digest)
   const seenIn = digest === undefined ? [] : await view.seenIn(digest)
   const files = await registryFiles(view, repository === undefined ? seenIn : [repository])
   const references = [tag, digest].filter((reference) => reference !== undefined)
@@ -64,6 +68,7 @@ export async function whyReport(
     corrupt: digest === undefined ? [] : journal.corrupt(digest, MAX_CORRUPT).map(corruptReport),
     quarantined: digest === undefined ? [] : (await view.quarantined(digest)).map(quarantinedReport),
     peers,
+    objectStore: inObjectStore ?? null,
     ...(digest === undefined || facts?.kind !== 'manifest'
       ? { image: null, parts: null, partsLeftOut: 0 }
       : await partsOf(view, digest)),
@@ -79,6 +84,7 @@ export async function whyReport(
       isStored: facts !== undefined,
       flight,
       owner: peers?.owner,
+      objectStore: inObjectStore,
     }),
   })
 }

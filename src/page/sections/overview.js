@@ -1,3 +1,4 @@
+import { objectStoreReadsText, objectStoreUploadsText } from '../../observe/object-store-text.js'
 import { agoText, plural, savedShareText, sizeText } from '../../observe/text.js'
 import { byId, createElement, setOptionalText, setText } from '../dom.js'
 import { createSourcesBar, createSourcesLegend } from './byte-sources.js'
@@ -8,6 +9,7 @@ const cards = byId('overview')
 const cached = createCard('Cached')
 const saved = createCard('Saved')
 const fetched = createCard('Fetched')
+const objectStore = createCard('Object store')
 const requests = createCard('Requests')
 const scrub = createCard('Scrub')
 const agent = createCard('Agent')
@@ -27,6 +29,7 @@ export function showOverview(status) {
     sizeText(status.fetched.upstream),
     `from upstream; ${sizeText(status.fetched.peer)} from peers${fromObjectStore(status.fetched)}`,
   )
+  showObjectStore(status.objectStore ?? null)
   requests.show(String(status.requests), requestsText(status, now))
   scrub.show(...scrubTexts(status.store.scrub, now))
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
@@ -37,6 +40,20 @@ export function showOverview(status) {
 /** @param {StatusReport['fetched']} fetched */
 function fromObjectStore({ objectStore }) {
   return objectStore === 0 ? '' : `, ${sizeText(objectStore)} from the object store`
+}
+
+/** @param {NonNullable<StatusReport['objectStore']> | null} report */
+function showObjectStore(report) {
+  objectStore.element.hidden = report === null
+  if (report === null) return
+  const { name, paused, uploads } = report
+  const problem = paused ?? uploads.problem
+  const state = paused !== null ? 'Paused' : uploads.problem !== null ? 'Uploads fail' : 'In use'
+  const because = problem === null ? '' : `${problem} `
+  objectStore.show(
+    state,
+    `${because}${name}: ${objectStoreReadsText(report)}; ${objectStoreUploadsText(report)}`,
+  )
 }
 
 /**

@@ -6,6 +6,7 @@ import { publish } from '../../observe/events.ts'
 import { Failure } from '../../ports/failure.ts'
 import { diskFailure, FOLDER_MODE, type Layout } from '../files/layout.ts'
 import type { Database } from './database.ts'
+import { isRepairMarked, markRepair } from './repair-mark.ts'
 import { ensureReserve, ensureRoom, removeReserve } from './reserve-file.ts'
 import { ResilientLevel } from './resilient-level.ts'
 
@@ -24,7 +25,7 @@ export interface OpenedDatabase {
 /** Opens the index. A damaged index is repaired or, where that fails, rebuilt from the blobs on disk. */
 export async function openDatabase(layout: Layout): Promise<OpenedDatabase> {
   try {
-    return { database: await tryOpen(layout), isMended: false }
+    return { database: await tryOpen(layout), isMended: await isRepairMarked(layout) }
   } catch (error) {
     if (!isDamage(error)) throw error
     return { database: await repairDatabase(layout, error), isMended: true }
@@ -36,6 +37,7 @@ export async function repairDatabase(layout: Layout, cause: unknown): Promise<Da
   const reason = reasonOf(cause)
   // LevelDB's repair drops what it has no room to write.
   if (!(await ensureRoom(layout))) throw noRoomFailure(layout, cause)
+  await markRepair(layout)
   try {
     await repair(layout.index)
     const database = await tryOpen(layout)

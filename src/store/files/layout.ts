@@ -31,6 +31,8 @@ export class Layout {
   readonly hosted: string
   /** A file that only takes up room on the disk; `database/reserve-file.ts` says why. */
   readonly reserve: string
+  /** A file that is there while a repair of the index is not over; `database/repair-mark.ts` says why. */
+  readonly repairMark: string
 
   constructor(root: string) {
     this.root = root
@@ -40,6 +42,7 @@ export class Layout {
     this.index = join(root, 'index')
     this.hosted = join(root, 'hosted')
     this.reserve = join(root, 'reserve')
+    this.repairMark = join(root, 'index.repair')
   }
 
   /** The folder of a blob. There are 256 folders for each algorithm, named after the first two digits of the digest. */

@@ -58,12 +58,12 @@ export class LevelCatalog implements Catalog {
     if (stored === undefined || stored.length < TIME_BYTES) return undefined
     const time = new DataView(stored.buffer, stored.byteOffset).getFloat64(0)
     const body = stored.subarray(TIME_BYTES)
-    return time < 0 ? { body, checkedAt: -time, importedAt: -time } : { body, checkedAt: time }
+    return { body, checkedAt: time }
   }
 
   async rememberList(repository: Repository, topic: string, list: CachedList): Promise<void> {
     const value = new Uint8Array(TIME_BYTES + list.body.length)
-    new DataView(value.buffer).setFloat64(0, list.importedAt === undefined ? list.checkedAt : -list.checkedAt)
+    new DataView(value.buffer).setFloat64(0, list.checkedAt)
     value.set(list.body, TIME_BYTES)
     await this.#database
       .batch()

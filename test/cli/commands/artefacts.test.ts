@@ -5,7 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createAgent } from '../../../src/agent.ts'
-import { buildArtefacts, buildDockerList, buildReferrer } from '../../../testkit/registries/artefacts.ts'
+import {
+  buildArtefacts,
+  buildBuildKitIndex,
+  buildDockerList,
+  buildReferrer,
+} from '../../../testkit/registries/artefacts.ts'
 import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import type { Image, ImagePart, Index } from '../../../testkit/registries/image.ts'
 import { layoutFiles, partsOf, writeFiles } from '../../../testkit/registries/image-folders.ts'
@@ -18,6 +23,7 @@ const artefacts: Readonly<Record<string, Image | Index>> = {
     Object.entries(buildArtefacts('every way')).map(([kind, image]) => [`acme/${kind}:v1`, image]),
   ),
   'acme/list:v1': buildDockerList('every way'),
+  'acme/buildkit:v1': buildBuildKitIndex('every way'),
 }
 const names = Object.keys(artefacts)
 const model = artefacts['acme/model:v1'] ?? assert.fail('no model')

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -13,7 +14,7 @@ import type { ImageAdded } from '../../../testkit/registries/faulty/content.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { buildImage, buildIndex } from '../../../testkit/registries/image.ts'
 import { layoutFiles, writeArchive, writeFiles } from '../../../testkit/registries/image-folders.ts'
-import { filesIn } from '../../export/fixture.ts'
+import { filesIn, referrerOf } from '../../export/fixture.ts'
 import { Node } from '../../warm/node.ts'
 import { MAIN, runAgent } from '../agent-process.ts'
 import { runInProcess } from '../run-in-process.ts'
@@ -152,6 +153,66 @@ for (const way of ['a running agent', 'a data folder'] as const) {
     const list = JSON.parse(await readFile(join(root, 'referrers', subject), 'utf8'))
     assert.deepEqual([list.manifests.length, list.manifests[0].digest], [1, referrer])
   })
+}
+
+for (const way of ['a running agent', 'a data folder'] as const) {
+  test(`referrers that nobody can be asked for are told of, and those that were imported are exported, from ${way}`, async (t) => {
+    const signed = buildImage('signed')
+    const signature = referrerOf(signed.manifest)
+    const files = layoutFiles({ 'gone.test/acme/app:v1': signed })
+    for (const { digest, bytes } of [signature.manifest, ...signature.blobs]) {
+      files.set(`blobs/${digest.replace(':', '/')}`, bytes)
+    }
+    const index = JSON.parse(Buffer.from(files.get('index.json') ?? '').toString())
+    const { digest, mediaType, bytes } = signature.manifest
+    index.manifests.push({ digest, mediaType, size: bytes.length })
+    files.set('index.json', Buffer.from(JSON.stringify(index)))
+    await writeFiles(join(work, 'signed'), files)
+    const data = join(work, 'data')
+    const imported = await runInProcess([
+      'import',
+      `oci:${join(work, 'signed')}`,
+      '--referrers',
+      '--data',
+      data,
+    ])
+    assert.deepEqual([imported.code, imported.err], [0, ''])
+    const gone = { namespace: 'gone.test', hosts: [await closedAddress()], tls: false }
+    const config = join(work, 'config.yaml')
+    await writeFile(config, `upstreams:\n  - {namespace: gone.test, host: "${gone.hosts[0]}", tls: false}\n`)
+    const where =
+      way === 'a running agent'
+        ? [
+            '--admin',
+            new URL((await Node.start(t, upstream, { data, upstreams: { entries: [gone] } })).admin).host,
+          ]
+        : ['--data', data, '--config', config]
+    const target = join(work, 'layout')
+    const { code, out, err } = await runInProcess([
+      ...['export', 'gone.test/acme/app:v1', '--referrers', '--to', `oci:${target}`, ...where],
+    ])
+    assert.equal(code, 1)
+    assert.match(out, /, with 1 referrer\n/)
+    assert.match(
+      err,
+      /^agent: gone\.test\/acme\/app:v1 is exported without the referrers that only its registry knows: .+; export it again when the registry answers, or leave out --referrers\.\n$/,
+    )
+    assert.ok((await filesIn(target)).includes(`blobs/${digest.replace(':', '/')}`))
+    const without = await runInProcess([
+      ...['export', 'gone.test/acme/app:v1', '--to', `oci:${join(work, 'without')}`, ...where],
+    ])
+    assert.deepEqual([without.code, without.err], [0, ''])
+  })
+}
+
+/** An address at which nothing listens. */
+async function closedAddress(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return `127.0.0.1:${port}`
 }
 
 for (const name of ['SIGINT', 'SIGKILL'] as const) {

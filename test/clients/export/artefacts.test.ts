@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { findProgram, requirePrograms, requireRoot, run } from '../../../testkit/programs.ts'
-import { buildArtefact, buildArtefacts, buildDockerList } from '../../../testkit/registries/artefacts.ts'
+import {
+  buildArtefact,
+  buildArtefacts,
+  buildBuildKitIndex,
+  buildDockerList,
+} from '../../../testkit/registries/artefacts.ts'
 import type { Image, Index } from '../../../testkit/registries/image.ts'
 import { layoutFiles, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { runInProcess } from '../../cli/run-in-process.ts'
@@ -14,6 +19,7 @@ import { startNginx } from './nginx.ts'
 const artefacts: Readonly<Record<string, Image | Index>> = {
   ...buildArtefacts('served by nginx'),
   list: buildDockerList('served by nginx'),
+  buildkit: buildBuildKitIndex('served by nginx'),
 }
 
 /** The folder of one image, as skopeo copies it from the registry. */
@@ -70,7 +76,7 @@ async function temporaryFolder(t: TestContext): Promise<string> {
   return folder
 }
 
-test('skopeo copies artefacts of every kind, and manifest lists of Docker, from nginx', async (t) => {
+test('skopeo copies artefacts of every kind, manifest lists of Docker and what BuildKit makes, from nginx', async (t) => {
   const programs = requirePrograms(t, ['nginx', 'skopeo'])
   if (programs === undefined || !requireRoot(t)) return
   const folder = await temporaryFolder(t)

@@ -15,6 +15,8 @@ test('a bucket is a URL with what is needed to reach it and to fill it', async (
   pathStyle: true
   fill: pinned
   fillNames: ["ghcr.io/acme/**"]
+  expire: [{ names: ["ghcr.io/acme/*"], keepTags: [v*], keepLast: 3, keepFor: 30d }]
+  expireGrace: 3d
   fillAfterPulls: 2
   uploadConcurrency: 1
   uploadRate: 50MiB
@@ -27,6 +29,10 @@ test('a bucket is a URL with what is needed to reach it and to fill it', async (
     pathStyle: true,
     fill: 'pinned',
     fillNames: ['ghcr.io/acme/**'],
+    expire: [
+      { names: ['ghcr.io/acme/*'], keepTags: ['v*'], keepLast: 3, keepForMs: 30 * 24 * 60 * 60 * 1000 },
+    ],
+    expireGraceMs: 3 * 24 * 60 * 60 * 1000,
     fillAfterPulls: 2,
     uploadConcurrency: 1,
     uploadRate: 50 * 1024 * 1024,

@@ -81,7 +81,7 @@ test('what the agent refuses is not asked for again, and its sentence is passed 
     read(reader),
     (error) => error instanceof Failure && error.code === 'absent' && error.message === 'no such blob',
   )
-  assert.deepEqual(await reader.referrers(repository, digest, { signal }), [])
+  await assert.rejects(reader.referrers(repository, digest, { signal }), { code: 'absent' })
   assert.equal(requests, 2)
 })
 

@@ -4,6 +4,7 @@ import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { BUNDLE_FILE } from '../../../src/oci/bundle.ts'
+import { importedTopic } from '../../../src/ports/catalog.ts'
 import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
 import {
   type Files,
@@ -148,7 +149,8 @@ test('referrers are stored if they are wanted, and listed without upstream', asy
   const { images } = await lab.run({ transport: 'oci', rest }, { referrers: true, pin: true })
   assert.equal(images[0]?.referrers, 1)
   assert.ok(await lab.store.isPinned(asDigest(signature.digest)))
-  const listed = await lab.store.catalog.cachedList(hub('acme/app'), `referrers/${first.manifest.digest}`)
+  const topic = importedTopic(`referrers/${first.manifest.digest}`)
+  const listed = await lab.store.catalog.cachedList(hub('acme/app'), topic)
   const [referrer] = JSON.parse(Buffer.from(listed?.body ?? '').toString()).manifests
   assert.equal(referrer.digest, signature.digest)
   assert.equal(referrer.artifactType, 'application/vnd.test.signature')

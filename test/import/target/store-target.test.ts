@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { ContentToStore } from '../../../src/import/target/import-target.ts'
 import { algorithmOf } from '../../../src/oci/digest.ts'
+import { importedTopic } from '../../../src/ports/catalog.ts'
 import { buildImage, buildIndex } from '../../../testkit/registries/image.ts'
 import { asDigest, hub, type ImportLab, startLab } from '../import-lab.ts'
 
@@ -97,7 +98,7 @@ test('a tag says that it was imported, and stays confirmed if upstream has confi
   const confirmed = await lab.store.catalog.tag(repository, 'v2')
   assert.equal(confirmed?.checkedAt, 17)
   assert.ok((confirmed.importedAt ?? 0) > 17)
-  const tags = await lab.store.catalog.cachedList(repository, 'tags')
+  const tags = await lab.store.catalog.cachedList(repository, importedTopic('tags'))
   assert.equal(Buffer.from(tags?.body ?? '').toString(), 'v1\nv2')
 })
 

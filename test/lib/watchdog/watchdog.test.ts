@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { Watchdog } from '../../../src/lib/watchdog/watchdog.ts'
@@ -41,7 +43,9 @@ test('a process whose main thread hangs is killed, and says why', async (t) => {
     ['in a call', 'block(2 ** 31 - 1)'],
   ] as const) {
     await t.test(how, async (t) => {
-      const { errorLines, ended } = start(t, body)
+      const { child, errorLines, ended } = start(t, body)
+      // A loop is killed once it has run for a while, which takes long on a busy machine.
+      if (process.getuid?.() === 0) setPriority(child.pid ?? assert.fail('not started'), -20)
       assert.deepEqual(await ended, [null, 'SIGKILL'])
       assert.deepEqual(errorLines, [LAST_LINE])
     })
@@ -54,7 +58,7 @@ test('a process whose stderr is full, because nobody reads it, is killed too', a
     import { Watchdog } from ${JSON.stringify(WATCHDOG)}
     new Watchdog({ lastLine: 'x', onDied: () => process.exit(1) })
     try { for (;;) writeSync(2, 'x'.repeat(4096)) } catch {}
-    for (;;);`
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)`
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -102,4 +106,43 @@ test('the watchdog does not keep a process alive, and can be stopped', async (t)
   assert.deepEqual(await ended, [0, null])
   const watchdog = new Watchdog({ lastLine: '', onDied: (error) => assert.fail(error) })
   await watchdog.stop()
+})
+
+test('a process that lacks processor time is not killed', async (t) => {
+  const pin = (pid: number, processors: string) =>
+    spawnSync('taskset', ['--cpu-list', '--pid', processors, `${pid}`]).status === 0
+  const allowed = /^Cpus_allowed_list:\s*(\S+)/m.exec(
+    await readFile('/proc/self/status', 'latin1').catch(() => ''),
+  )
+  const [first] = /^\d+/.exec(allowed?.[1] ?? '') ?? []
+  if (allowed?.[1] === undefined || first === undefined || !pin(process.pid, allowed[1]))
+    return t.skip('missing: taskset (Debian package util-linux)')
+  const { child, output, errorLines, ended } = start(
+    t,
+    `const used = () => process.cpuUsage().user + process.cpuUsage().system
+    process.on('SIGUSR2', () => {
+      for (const end = used() + 400_000; used() < end; );
+      process.exit(8)
+    })
+    setInterval(() => {}, 1000)`,
+  )
+  await line(child, output)
+  // The main thread has to run for 400 ms, and gets about one of seventy beside this loop: a tenth of a second until it ends.
+  const loop = spawn(process.execPath, [
+    '--eval',
+    'for (const end = performance.now() + 8000; performance.now() < end; );',
+  ])
+  t.after(() => loop.kill('SIGKILL'))
+  const loopEnded = once(loop, 'exit')
+  const [pid, loopPid] = [child.pid ?? assert.fail('not started'), loop.pid ?? assert.fail('not started')]
+  // On Linux these change the main thread alone; the thread of the watchdog has its processor and is on time.
+  assert.ok(pin(pid, first) && pin(loopPid, first))
+  setPriority(pid, 19)
+  child.kill('SIGUSR2')
+  await loopEnded
+  pin(pid, allowed[1])
+  // Only root may do this; without it the work takes longer on a busy machine.
+  if (process.getuid?.() === 0) setPriority(pid, 0)
+  assert.deepEqual(await ended, [8, null])
+  assert.deepEqual(errorLines, [])
 })

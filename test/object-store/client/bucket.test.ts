@@ -49,7 +49,7 @@ test('expired credentials are read again, once for a request', async (t) => {
   assert.equal((await bucket.read('key', NEVER))?.text, 'found')
   fake.expiredKeys.add('old')
   environment['AWS_ACCESS_KEY_ID'] = 'new'
-  const response = await bucket.get('key', { start: 0 }, NEVER)
+  const response = await bucket.bodies.get('key', { start: 0 }, NEVER)
   response.body.dispose()
   assert.equal(response.status, 200)
   fake.expiredKeys.add('new')
@@ -70,7 +70,10 @@ test('a failure says what is wrong and what to do, without any secret', async (t
   fake.faultOf = () => ({ kind: 'error', status: 503, code: 'SlowDown' })
   await assert.rejects(bucket.read('key', NEVER), { code: 'unavailable', message: /SlowDown/ })
   fake.faultOf = () => ({ kind: 'error', status: 403, code: 'AccessDenied' })
-  await assert.rejects(bucket.get('key', { start: 0 }, NEVER), { code: 'denied', message: /s3:GetObject/ })
+  await assert.rejects(bucket.bodies.get('key', { start: 0 }, NEVER), {
+    code: 'denied',
+    message: /s3:GetObject/,
+  })
   const other = openBucket(t, { endpoint: fake.endpoint, bucket: 'none' })
   fake.faultOf = () => undefined
   await assert.rejects(other.read('key', NEVER), { code: 'denied', message: /NoSuchBucket/ })

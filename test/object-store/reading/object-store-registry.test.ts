@@ -24,7 +24,7 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
   setLinkAge(fake, ageMs)
   const bucket = openBucket(t, { endpoint: fake.endpoint })
   const layout = new DistributionLayout({ registry: undefined })
-  const source = new BucketSource({ bucket, layout, parallel: 1 })
+  const source = new BucketSource({ bucket, bodies: bucket.bodies, layout, parallel: 1 })
   const answers: Deferred<TagHead>[] = []
   const unused = () => Promise.reject(new Error('not asked'))
   const upstream: Registry = {

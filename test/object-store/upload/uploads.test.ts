@@ -91,6 +91,27 @@ test('another agent with an empty disk then pulls all of it from the bucket', as
   assert.equal(fake.requests.filter(({ method }) => method === 'PUT').length, puts)
 })
 
+test('old bytes that get their first link are made young before, and so is an old link', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const bytes = [randomBytes(1000), randomBytes(2000)] as const
+  const { config, layers } = upstream.addImage('app', '1', bytes)
+  const [unlinked, linked] = layers
+  assert.ok(unlinked !== undefined && linked !== undefined)
+  const old = Date.now() - 30 * 86_400_000
+  fake.objects.put(dataKey(unlinked), bytes[0], old)
+  fake.objects.put(dataKey(linked), bytes[1], old)
+  fake.objects.put(layerLink('up.test/app', linked), Buffer.from(linked), old)
+  // The bucket is asked for nothing, so that the bytes come from upstream and are to be uploaded.
+  fake.faultOf = ({ method, headers }) =>
+    method === 'GET' && headers.range !== undefined
+      ? { kind: 'error', status: 404, code: 'NoSuchKey' }
+      : undefined
+  await pull(await start(), [config, ...layers])
+  await until(fake, () => isThere(fake, tagLink('up.test/app', '1'), layerLink('up.test/app', unlinked)))
+  await until(fake, () => (fake.objects.get(layerLink('up.test/app', linked))?.modifiedAt ?? old) > old)
+  assert.ok((fake.objects.get(dataKey(unlinked))?.modifiedAt ?? old) > old)
+})
+
 test('a large blob is uploaded in parts, and under its key only when it is complete', async (t) => {
   const { fake, upstream, start } = await setUp(t)
   const bytes = randomBytes(17 * MIB)

@@ -61,6 +61,13 @@ test('every documented metric is in the first scrape', () => {
       assert.equal(sample('leat_flights_total', `{kind="blob",outcome="${outcome}"}`), 0)
     for (const outcome of ['same', 'moved', 'new', 'stale-if-error', 'gone'])
       assert.equal(sample('leat_tag_revalidations_total', `{outcome="${outcome}"}`), 0)
+    for (const route of ['manifest', 'blob'])
+      assert.equal(sample('leat_http_requests_total', `{route="${route}",method="GET",code="200"}`), 0)
+    for (const outcome of ['hit', 'miss', 'failed'])
+      assert.equal(sample('leat_object_store_reads_total', `{outcome="${outcome}"}`), 0)
+    for (const outcome of ['sent', 'there'])
+      assert.equal(sample('leat_object_store_uploads_total', `{outcome="${outcome}"}`), 0)
+    assert.equal(sample('leat_object_store_uploaded_bytes_total'), 0)
     assert.equal(sample('leat_warm_images', '{state="missing"}'), 1)
     assert.equal(sample('leat_ready'), 1)
     assert.equal(sample('leat_store_limit_bytes'), 10_000)
@@ -139,6 +146,13 @@ test('published events change the metrics', () => {
       served: { local: 1000, inflight: 500, peer: 0, objectStore: 0, upstream: 0 },
       fetched: { peer: 0, objectStore: 0, upstream: 1000 },
       peers: { in: 0, out: 0 },
+      objectStore: {
+        reads: { hit: 0, miss: 0, failed: 0 },
+        answerMs: undefined,
+        sent: 0,
+        there: 0,
+        sentBytes: 0,
+      },
     })
   })
 })

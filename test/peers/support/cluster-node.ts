@@ -3,7 +3,7 @@ import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/fli
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
-import { type LanePool, openLanes } from '../../../src/lanes/lane-pool.ts'
+import type { LanePool } from '../../../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
@@ -21,6 +21,7 @@ import { Warming, type WarmingRequest } from '../../../src/warm/warming.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { runningTime } from './running-clock.ts'
 import type { SharedMembership } from './shared-membership.ts'
 
@@ -87,7 +88,7 @@ export class Node {
       version: 'test',
       protocol: options.protocol ?? PEER_PROTOCOL,
     })
-    const lanes = openLanes()
+    const lanes = sharedLanes()
     const network = await PeerNetwork.open({
       credentials,
       lanes,

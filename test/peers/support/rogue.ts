@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type LanePool, openLanes } from '../../../src/lanes/lane-pool.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { issueCredentials } from '../../../src/peers/identity/certificate.ts'
 import type { PeerCredentials } from '../../../src/peers/identity/credentials.ts'
@@ -16,6 +15,7 @@ import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { Content } from '../../../src/ports/content.ts'
 import type { VouchedIntake, Want } from '../../../src/ports/source.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 export type Answer = (request: RogueRequest, exchange: PeerExchange) => Promise<void>
 export type Give = (upload: ContentUpload) => Promise<void>
@@ -37,19 +37,12 @@ export class Rogue {
   readonly member: Member
   readonly #server: PeerServer
   readonly #client: PeerClient
-  readonly #lanes: LanePool
   readonly #answers: Answers
 
-  private constructor(
-    member: Member,
-    server: PeerServer,
-    { client, lanes }: { client: PeerClient; lanes: LanePool },
-    answers: Answers,
-  ) {
+  private constructor(member: Member, server: PeerServer, client: PeerClient, answers: Answers) {
     this.member = member
     this.#server = server
     this.#client = client
-    this.#lanes = lanes
     this.#answers = answers
   }
 
@@ -78,14 +71,13 @@ export class Rogue {
       version: 'test',
       protocol: PEER_PROTOCOL,
     }
-    const lanes = openLanes()
     const client = new PeerClient({
       credentials,
       resources: connectionResources(),
-      lanes,
+      lanes: sharedLanes(),
       limits: { connectMs: 60_000 },
     })
-    return new Rogue(member, server, { client, lanes }, answers)
+    return new Rogue(member, server, client, answers)
   }
 
   get contact(): Contact {
@@ -125,7 +117,6 @@ export class Rogue {
   async stop(): Promise<void> {
     this.#client.close()
     await this.#server.stop({ drainMs: 0 })
-    await this.#lanes.stop()
   }
 }
 

@@ -16,7 +16,7 @@ import {
   peerLab,
   WANT,
 } from '../../../testkit/peer-lab.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { until } from './recording-server.ts'
 import { HELLO, scriptedMember, speakHttp2, wait } from './scripted-member.ts'
 
@@ -81,7 +81,7 @@ for (const [what, work] of [
         receivedBytes += chunk.length
       })
     })
-    const lanes = openedLanes(t)
+    const lanes = sharedLanes()
     const client = new PeerClient({
       credentials: issueMemberCredentials(makeAuthority()),
       resources: connectionResources(),
@@ -105,7 +105,7 @@ for (const [what, work] of [
       })
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const lanes = openedLanes(t)
+    const lanes = sharedLanes()
     const client = new PeerClient({
       credentials: issueMemberCredentials(authority),
       resources: connectionResources(),
@@ -156,7 +156,7 @@ test('a handshake that takes too long fails', async (t) => {
   const sockets: Socket[] = []
   const server = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const lanes = openedLanes(t)
+  const lanes = sharedLanes()
   const client = new PeerClient({
     credentials: issueMemberCredentials(makeAuthority()),
     resources: connectionResources(),

@@ -11,7 +11,7 @@ import {
   memberAt,
   neverAborted,
 } from '../../../testkit/peer-lab.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 export const wait = { signal: neverAborted(), ms: 60_000 }
 export const HELLO = { ask: 'hello' }
@@ -33,7 +33,7 @@ export async function scriptedMember(
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const lanes = openedLanes(t)
+  const lanes = sharedLanes()
   const client = new PeerClient({
     credentials: issueMemberCredentials(authority),
     resources: connectionResources(),

@@ -7,11 +7,11 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { ContentWriter } from '../../../src/sources/docker/content-writer.ts'
 import { ImageImport, type Save } from '../../../src/sources/docker/image-import.ts'
 import { readStoredManifest } from '../../../src/sources/docker/stored-manifest.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
-import { buildArtefacts, buildDockerList } from '../../../testkit/registries/artefacts.ts'
+import { buildArtefacts, buildBuildKitIndex, buildDockerList } from '../../../testkit/registries/artefacts.ts'
 import type { Image, Index } from '../../../testkit/registries/image.ts'
 import { type Files, layoutFiles, partsOf } from '../../../testkit/registries/image-folders.ts'
+import { openStore } from '../../store/folder.ts'
 import { hub, temporaryFolder } from '../files/files.ts'
 
 interface Lab {
@@ -49,9 +49,10 @@ async function importOf(work: ImageImport, image: Image | Index, files = layoutF
   return work.containerd(image.manifest.digest as Digest, image.manifest.mediaType, saveOf(files))
 }
 
-test('artefacts of every kind, by SHA-512 too, and manifest lists of Docker are stored as they are', async (t) => {
+test('artefacts of every kind, by SHA-512 too, manifest lists of Docker and what BuildKit makes are stored as they are', async (t) => {
   const { store, work } = await startLab(t)
-  for (const image of [...Object.values(buildArtefacts('saved')), buildDockerList('saved')]) {
+  const images = [...Object.values(buildArtefacts('saved')), buildDockerList('saved')]
+  for (const image of [...images, buildBuildKitIndex('saved')]) {
     const { contents } = await importOf(work, image)
     for (const { digest } of partsOf(image)) {
       assert.ok(contents.has(digest as Digest), digest)

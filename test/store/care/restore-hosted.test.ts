@@ -5,17 +5,19 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import { keysUnder } from '../../../src/store/database/database.ts'
+import { openDatabase } from '../../../src/store/database/open-database.ts'
+import { isRepairMarked } from '../../../src/store/database/repair-mark.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
+import { Layout } from '../../../src/store/files/layout.ts'
 import { encodeLink } from '../../../src/store/index/hosted/hosted-link.ts'
 import { encodeTag } from '../../../src/store/index/hosted/hosted-tag.ts'
 import { hostedTagKey, linkedKey, linkKey } from '../../../src/store/index/hosted/keys.ts'
 import { readJournal } from '../../../src/store/journal/read-journal.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { stored } from '../../conformance/blob-steps.ts'
 import { hostedLab, imageOf, pushBlob, pushImage, pushManifest, TEAM } from '../../hosted/lab.ts'
-import { all, folder, opened, published } from '../folder.ts'
+import { all, folder, opened, openStore, published } from '../folder.ts'
 
 const APP: Repository = TEAM
 
@@ -204,4 +206,29 @@ test('links and tags that a repair has brought back are removed again, and older
   const store = await opened(t, { path })
   await store.recovered
   assert.deepEqual(await hostedIn(store), hosted)
+})
+
+test('what is hosted comes back although the start that has repaired the index ended before that', async (t) => {
+  const { path, store: first, hosted } = await pushedFolder(t)
+  await first.close()
+  let state: string | undefined
+  // Opening the index turns its log into a table.
+  await changeIndex(path, async (database) => {
+    state = await database.get('journal')
+  })
+  assert.match(state ?? '', /^\d+$/, 'the journal is complete')
+  // What is hosted is in the tables, and that the journal is complete also in the log.
+  await changeIndex(path, (database) => database.put('journal', state ?? ''))
+  for (const name of await readdir(join(path, 'index')))
+    if (name.endsWith('.ldb') || name === 'CURRENT') await truncate(join(path, 'index', name), 0)
+  const layout = new Layout(path)
+  const { database, isMended } = await openDatabase(layout)
+  assert.ok(isMended)
+  assert.equal(await database.get('journal'), state, 'the repaired index says that the journal is complete')
+  await database.close()
+
+  const store = await opened(t, { path })
+  await store.recovered
+  assert.deepEqual(await hostedIn(store), hosted)
+  assert.equal(await isRepairMarked(layout), false)
 })

@@ -3,6 +3,7 @@ import { plain, plural, sizeText } from '../../../observe/text.ts'
 import type { Collected, HostedGcLine } from '../../../schemas/upkeep-report.ts'
 import { type Command, type Invocation, JSON_FLAG, type Terminal, usageError } from '../../context/command.ts'
 import { resultOf, type UpkeepOperations, upkeepFlags, withUpkeep } from '../../context/upkeep.ts'
+import { expireBucket } from '../../stored/expire-bucket.ts'
 import { Progress } from '../../terminal/progress.ts'
 
 /** `agent gc`. */
@@ -22,9 +23,15 @@ export const gc: Command = {
       defaultText: undefined,
     },
     {
+      name: 'object-store',
+      kind: 'switch',
+      help: 'remove from the bucket of objectStore what no tag in it needs, and the tags that no rule of objectStore.expire keeps; needs the settings file and the credentials of the agent',
+      defaultText: undefined,
+    },
+    {
       name: 'dry-run',
       kind: 'switch',
-      help: 'with --hosted: only name what would be removed, and why',
+      help: 'with --hosted or --object-store: only name what would be removed, and why',
       defaultText: undefined,
     },
     ...upkeepFlags(),
@@ -34,14 +41,16 @@ export const gc: Command = {
     { line: 'agent gc', what: 'evict least recently used content down to the low-water mark' },
     { line: 'agent gc --to 20GiB', what: 'evict until at most 20 GiB are left' },
     { line: 'agent gc --hosted --dry-run', what: 'name what of the hosted repositories nobody needs' },
+    { line: 'agent gc --object-store --dry-run', what: 'name what of the bucket no tag needs' },
     {
       line: 'agent gc --to 0 --data /var/lib/leat',
       what: 'evict all content that is neither pinned nor hosted, while no agent is running',
     },
   ],
   async run(given, terminal) {
+    if (given.switches.has('object-store')) return expireBucket(given, terminal)
     if (given.switches.has('hosted')) return collectHosted(given, terminal)
-    if (given.switches.has('dry-run')) throw usageError('--dry-run is for --hosted')
+    if (given.switches.has('dry-run')) throw usageError('--dry-run is for --hosted and --object-store')
     const toBytes = parseLimit(given.values['to'])
     const isJson = given.switches.has('json')
     const signal = terminal.stopped()

@@ -95,7 +95,7 @@ for (const location of ['a running agent', 'a folder without an agent'] as const
     const json = (await run('gc', '--hosted', '--json')).out
     assert.deepEqual(JSON.parse(json), { tags: 0, links: 0, blobs: 0, bytes: 0 })
     const wrong = await run('gc', '--dry-run')
-    assert.deepEqual([wrong.code, wrong.err], [2, 'agent: --dry-run is for --hosted\n'])
+    assert.deepEqual([wrong.code, wrong.err], [2, 'agent: --dry-run is for --hosted and --object-store\n'])
   })
 }
 
