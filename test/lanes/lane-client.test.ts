@@ -6,7 +6,7 @@ import { LaneClient, type LaneRequest } from '../../src/lanes/lane-client.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { openedLanes } from './opened-lanes.ts'
+import { sharedLanes } from './shared-lanes.ts'
 
 const NEVER = new AbortController().signal
 const BODY = { skip: 0, signal: NEVER }
@@ -26,7 +26,7 @@ async function setUp(t: TestContext, answer: (socket: Socket, n: number) => void
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = new LaneClient(60_000)
-  const lanes = openedLanes(t)
+  const lanes = sharedLanes()
   addCleanup(t, () => {
     client.close(new Failure('stopping', 'the test is over'))
     for (const socket of sockets) socket.destroy()

@@ -13,6 +13,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
+import { sharedLanes } from './shared-lanes.ts'
 import { startedThreads } from './started-threads.ts'
 
 const BYTES = randomBytes(2_000_000)
@@ -91,7 +92,7 @@ test('a lane that presents a certificate reports that of the server, and resumes
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   addCleanup(t, () => server.close())
-  const lanes = openedLanes(t)
+  const lanes = sharedLanes()
   const tls = { ca: [ca], rejectUnauthorized: true, own: { key, cert } }
   const { port } = server.address() as AddressInfo
   const target = { host: '127.0.0.1', port, addresses: [], tls }
