@@ -187,6 +187,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'import',
     'config',
     'completion',
+    'runtime',
     'serve',
     'stored',
     'commands/stored',
@@ -457,6 +458,15 @@ test('testkit, bench and release import nothing of test', () => {
     wrong.map(({ from, to }) => `${from} imports ${to}`),
     [],
   )
+})
+
+test('no property fails by chance: tests get fast-check from testkit, where its cases are fixed', () => {
+  const ROOT = join(SRC, '..')
+  const wrong = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => /from 'fast-check'/.test(readFileSync(join(ROOT, 'test', file), 'utf8')))
+    .filter((file) => file !== 'architecture.test.ts')
+  assert.deepEqual(wrong, [])
 })
 
 test('only the start of a process or thread reads its arguments and environment or ends it', () => {

@@ -19,6 +19,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
   'import/caches/artefacts.test.ts':
     'artefacts of every kind in archives of Docker and caches of other tools',
+  'import/damaged-sources.test.ts': 'random damage in everything that can be imported',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
   'registry-api/endpoints/push/tool-requests.test.ts': 'the requests of cosign and BuildKit',
@@ -110,7 +111,11 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/export/transport.ts',
     'export/readers/resolver-reader.ts',
   ],
-  'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
+  'cli/commands/runtime.test.ts': [
+    'cli/context/runtime-tls.ts',
+    'cli/runtime/mirror-settings.ts',
+    'cli/terminal/runtime-text.ts',
+  ],
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',

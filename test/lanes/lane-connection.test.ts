@@ -7,12 +7,12 @@ import { createServer as createTlsServer } from 'node:tls'
 import type { ConnectionTarget } from '../../src/lanes/lane.ts'
 import type { LaneConnection } from '../../src/lanes/lane-connection.ts'
 import type { LanePool } from '../../src/lanes/lane-pool.ts'
+import { openLanes } from '../../src/lanes/lane-pool.ts'
 import { Deferred } from '../../src/lib/async/deferred.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { openedLanes } from './opened-lanes.ts'
 import { startedThreads } from './started-threads.ts'
 
 const BYTES = randomBytes(2_000_000)
@@ -46,7 +46,8 @@ async function setUp(
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  const lanes = openedLanes(t)
+  const lanes = openLanes()
+  addCleanup(t, () => lanes.stop())
   const { port } = server.address() as AddressInfo
   const target = {
     host: '127.0.0.1',

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import {
   doCollide,
   formatAddress,
@@ -8,6 +7,7 @@ import {
   parseAddress,
   parseHost,
 } from '../../../src/config/values/address.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('addresses with names, IPv4 and bracketed IPv6 are parsed', () => {
   assert.deepEqual(parseAddress('127.0.0.1:5050'), { host: '127.0.0.1', port: 5050 })

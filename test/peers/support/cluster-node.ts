@@ -3,7 +3,6 @@ import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/fli
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
-import { openLanes } from '../../../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
@@ -21,6 +20,7 @@ import { Warming, type WarmingRequest } from '../../../src/warm/warming.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { runningTime } from './running-clock.ts'
 import type { SharedMembership } from './shared-membership.ts'
 
@@ -71,7 +71,7 @@ export class Node {
   readonly warmRequests: WarmingRequest[] = []
   readonly pinned = new Set<Digest>()
   readonly #isAllowed: (repository: Repository) => boolean
-  readonly #lanes = openLanes()
+  readonly #lanes = sharedLanes()
 
   /** Opens a node that listens, and has not joined the others yet. */
   static async open({ name, secret, membership, host }: NodeSetting, options: NodeOptions): Promise<Node> {
