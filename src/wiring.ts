@@ -93,7 +93,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
   const opened =
-    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options), lanes }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
