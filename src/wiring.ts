@@ -93,7 +93,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
   const opened =
-    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options) }))
+    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options), lanes }))
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -177,7 +177,7 @@ export async function wireAgent(
   // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
-    ...(await accessParts(options, hosted)),
+    ...(await accessParts(options, core)),
     listen,
     defaultNamespace,
     redirects: await openRedirects(options, cleanup),
@@ -300,16 +300,20 @@ async function openRedirects(
   return opened
 }
 
-/** The access control, and the certificate of the server that asks clients for theirs. Nothing without `auth`. */
+/** The access control, and the certificate of the server that may ask clients for theirs. */
 async function accessParts(
   { auth, tls }: AgentOptions,
-  { isHosted }: Hosted,
+  { hosted, allowed, upstreams, clientResolver }: Core,
 ): Promise<Pick<RegistryServerOptions, 'access' | 'tls'>> {
-  if (auth === undefined) return {}
-  const clientCaFile = auth.clientCertificates?.caFile
+  const clientCaFile = auth?.clientCertificates?.caFile
   if (clientCaFile !== undefined && tls === undefined)
     throw new Error('client certificates need TLS: give the agent a certificate of its own')
-  const access = await openAccess(auth, { isHosted })
+  const access = await openAccess(auth, {
+    isHosted: hosted.isHosted,
+    isAllowed: (repository) => allowed.isAllowed(repository),
+    isPrivate: (repository) => clientResolver.isPrivate(repository),
+    pullRights: upstreams.pullRights,
+  })
   return { access, ...(tls === undefined ? {} : { tls: { ...tls, clientCaFile } }) }
 }
 
