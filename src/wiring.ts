@@ -86,7 +86,7 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened = await openSwarm(options)
+  const opened = await openSwarm(options, lanes)
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -232,11 +232,11 @@ export async function wireAgent(
 }
 
 /** The peers, whose code is loaded by an agent that has any. */
-async function openSwarm({ peers, ...options }: AgentOptions) {
+async function openSwarm({ peers, ...options }: AgentOptions, lanes: LanePool) {
   if (peers === undefined) return undefined
   const { openPeers } = await import('./peers/open.ts')
   const { data, version = UNKNOWN_VERSION } = options
-  return openPeers(peers, { data, version, name: nodeNameOf(options) })
+  return openPeers(peers, { data, version, name: nodeNameOf(options), lanes })
 }
 
 /** The code of the servers, which a command that works on a data folder does not need. */

@@ -163,7 +163,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // A bucket that fails is left alone for a while as a registry is, and its answers have the same headers.
   'object-store': ['lib', 'oci', 'ports', EVENTS, 'upstream/headers', 'upstream/limits/circuit.ts'],
   // The network describes its members, and the progress of warming, in the shapes of the admin API.
-  peers: ['lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
+  peers: ['lanes', 'lib', 'oci', 'ports', EVENTS, 'schemas/peer-report.ts', 'schemas/warm-report.ts'],
   observe: ['lib', 'oci', 'ports/failure.ts', 'schemas'],
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.

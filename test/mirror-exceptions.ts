@@ -116,7 +116,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/runtime/mirror-settings.ts',
     'cli/terminal/runtime-text.ts',
   ],
-  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
+  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/commands/stored/ls.ts',

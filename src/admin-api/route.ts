@@ -2,7 +2,18 @@ import { isPagePath, type PagePath } from './page.ts'
 
 /** A request that changes nothing. */
 export type ReadRoute =
-  | { readonly kind: 'metrics' | 'healthz' | 'status' | 'pulls' | 'history' | 'blobs' | 'images' | 'unknown' }
+  | {
+      readonly kind:
+        | 'metrics'
+        | 'healthz'
+        | 'status'
+        | 'pulls'
+        | 'history'
+        | 'blobs'
+        | 'images'
+        | 'events'
+        | 'unknown'
+    }
   | { readonly kind: 'page'; readonly path: PagePath }
   /** With `includesWarm` the agent is ready only when all images that are to be kept warm are stored. */
   | { readonly kind: 'readyz'; readonly includesWarm: boolean }
@@ -40,6 +51,7 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
   '/api/v1/history': () => ({ kind: 'history' }),
   '/api/v1/blobs': () => ({ kind: 'blobs' }),
   '/api/v1/images': () => ({ kind: 'images' }),
+  '/api/v1/events': () => ({ kind: 'events' }),
   '/api/v1/why': whyRoute,
 }
 /** All paths but those of the page. */

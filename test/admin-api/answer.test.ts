@@ -76,6 +76,7 @@ test('a report that fails is a 500 without its message, a report that hangs is a
     history: () => fixture.reporter.history(),
     why: () => new Promise(() => {}),
     blobs: () => fixture.reporter.blobs(),
+    events: (signal) => fixture.reporter.events(signal),
     images: async function* () {
       yield await Promise.reject(new Error('hunter2'))
     },
