@@ -119,7 +119,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
-    'cli/commands/stored/ls.ts',
     'cli/ls/tables.ts',
     'cli/commands/stored/pin.ts',
     'cli/commands/stored/verify.ts',
