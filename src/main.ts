@@ -57,18 +57,19 @@ async function main(): Promise<0 | 1 | 2 | 130> {
     await written(process.stdout, `${request.text}\n`)
     return 0
   } catch (error) {
-    const [sentence, code] = told(error)
-    await written(process.stderr, `${programName()}: ${sentence}\n`)
+    const [sentences, code] = told(error)
+    const lines = sentences.map((sentence) => `${programName()}: ${sentence}\n`)
+    await written(process.stderr, lines.join(''))
     return code
   }
 }
 
-function told(error: unknown): readonly [sentence: string, code: 1 | 2 | 130] {
-  if (error instanceof CommandError) return [error.message, error.exitCode]
-  if (error instanceof SettingsError) return [error.message, 2]
+function told(error: unknown): readonly [sentences: readonly string[], code: 1 | 2 | 130] {
+  if (error instanceof CommandError) return [[error.message], error.exitCode]
+  if (error instanceof SettingsError) return [error.mistakes, 2]
   // Nobody expected this one: whoever reports it needs to say where it came from.
-  if (error instanceof Error) return [`this should not have happened: ${error.stack ?? error.message}`, 1]
-  return [String(error), 1]
+  if (error instanceof Error) return [[`this should not have happened: ${error.stack ?? error.message}`], 1]
+  return [[String(error)], 1]
 }
 
 function terminal(version: string): Terminal {

@@ -19,8 +19,10 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
   'fetch/known-names/manifest-references.test.ts': 'the names under which a manifest makes content known',
   'import/caches/artefacts.test.ts':
     'artefacts of every kind in archives of Docker and caches of other tools',
+  'import/damaged-sources.test.ts': 'random damage in everything that can be imported',
   'registry-api/connections/certificate.test.ts': 'a server with TLS whose certificate files change',
   'hosted/hosted-model.test.ts': 'any order of pushes, deletes and collections, against a plain model',
+  'registry-api/endpoints/push/tool-requests.test.ts': 'the requests of cosign and BuildKit',
   'registry-api/upstream-failures.test.ts': 'what clients learn of failures of upstream',
   'runtimes/distributions.test.ts': 'the settings that distributions of Kubernetes write',
   'runtimes/round-trip.test.ts': 'an install and an uninstall together change nothing',
@@ -35,6 +37,7 @@ export const SCENARIOS: Readonly<Record<string, string>> = {
 export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'testkit/schemas/documents.test.ts': ['config/json-schema.ts'],
   'access/access-control.test.ts': ['access/challenges.ts'],
+  'access/access.test.ts': ['access/open-access.ts'],
   'access/passwords/password-logins.test.ts': ['access/passwords/password-users.ts'],
   'admin-api/answer.test.ts': ['admin-api/route.ts'],
   'admin-api/commands.test.ts': ['admin-api/request-body.ts'],
@@ -114,11 +117,14 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/export/transport.ts',
     'export/readers/resolver-reader.ts',
   ],
-  'cli/commands/runtime.test.ts': ['cli/context/runtime-tls.ts', 'cli/terminal/runtime-text.ts'],
-  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts', 'cli/serve/announce.ts'],
+  'cli/commands/runtime.test.ts': [
+    'cli/context/runtime-tls.ts',
+    'cli/runtime/mirror-settings.ts',
+    'cli/terminal/runtime-text.ts',
+  ],
+  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
-    'cli/commands/stored/ls.ts',
     'cli/ls/tables.ts',
     'cli/commands/stored/pin.ts',
     'cli/commands/stored/verify.ts',

@@ -23,7 +23,7 @@ export class AgentProcess {
         await agent.start(config)
         return agent
       } catch (error) {
-        if (left === 0 || !agent.output.includes('is in use already')) throw error
+        if (left === 0 || !agent.output.includes('is already in use')) throw error
       }
     }
   }

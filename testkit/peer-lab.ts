@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { connect, type TLSSocket } from 'node:tls'
+import { openLanes } from '../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../src/lib/async/rate-limiter.ts'
 import { digestOf } from '../src/oci/digest.ts'
 import { memberIdOfKey, type PeerCredentials } from '../src/peers/identity/credentials.ts'
@@ -90,9 +91,11 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     limits: { handshakeMs: DEADLINE_MS, firstRequestMs: DEADLINE_MS, ...options.serverLimits },
   })
   const { host, port } = await server.start()
+  const lanes = openLanes()
   const client = new PeerClient({
     credentials: clientCredentials,
     resources: connectionResources(options.clientResources),
+    lanes,
     limits: { connectMs: DEADLINE_MS, silenceMs: DEADLINE_MS, ...options.clientLimits },
   })
   const sockets: TLSSocket[] = []
@@ -100,6 +103,7 @@ export async function peerLab(t: TestContext, options: PeerLabOptions): Promise<
     client.close()
     for (const socket of sockets) socket.destroy()
     await server.stop({ drainMs: 0 })
+    await lanes.stop()
   })
   const member = memberAt(serverCredentials, host, port)
   return {

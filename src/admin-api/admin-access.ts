@@ -29,6 +29,7 @@ const RIGHTS: Readonly<Record<AdminRoute['kind'], 'none' | 'read' | 'change'>> =
   history: 'read',
   blobs: 'read',
   images: 'read',
+  events: 'read',
   why: 'read',
   invalid: 'read',
   command: 'change',

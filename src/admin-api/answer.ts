@@ -1,5 +1,6 @@
 import type { Parsed } from '../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../schemas/content-report.ts'
+import type { EventLine } from '../schemas/event-report.ts'
 import type { HistoryReport } from '../schemas/history-report.ts'
 import type { PullsReport } from '../schemas/pull-report.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
@@ -14,6 +15,8 @@ export interface Reports {
   history(): HistoryReport
   blobs(): AsyncIterable<BlobReport>
   images(): AsyncIterable<ImageReport>
+  /** What happens from now on, until the abort; undefined when there are too many followers already. */
+  events(signal: AbortSignal): AsyncIterable<EventLine> | undefined
   /** Refused when the subject is neither an image nor a digest. */
   why(subject: string): Promise<Parsed<WhyReport>>
   /** Metrics in the Prometheus text format. */
@@ -50,10 +53,12 @@ const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 const TEXT = 'text/plain; charset=utf-8'
 export const JSON_LINES = 'application/x-ndjson'
 
+/** `signal` is aborted when the client disconnects. */
 export async function answerRead(
   route: ReadRoute,
   reports: Reports,
   warmReadiness: WarmReadiness,
+  signal: AbortSignal,
 ): Promise<AdminAnswer> {
   switch (route.kind) {
     case 'page':
@@ -63,7 +68,12 @@ export async function answerRead(
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':
-      return readinessAnswer(reports.ready(), route.includesWarm ? await warmReadiness.lacking() : [])
+      return readinessAnswer(reports.ready(), [
+        ...(route.includesWarm ? await warmReadiness.lacking() : []),
+        ...(route.askedAfterSeconds === undefined
+          ? []
+          : notAsked(await reports.status(), route.askedAfterSeconds)),
+      ])
     case 'status':
       return jsonAnswer(200, await reports.status())
     case 'pulls':
@@ -74,6 +84,8 @@ export async function answerRead(
       return { status: 200, contentType: JSON_LINES, body: reports.blobs() }
     case 'images':
       return { status: 200, contentType: JSON_LINES, body: reports.images() }
+    case 'events':
+      return eventsAnswer(reports.events(signal))
     case 'why':
       return parsedAnswer(await reports.why(route.subject))
     case 'invalid':
@@ -81,6 +93,12 @@ export async function answerRead(
     case 'unknown':
       return errorAnswer(404, `nothing is at this path; there are / and ${PATHS.join(', ')}`)
   }
+}
+
+function notAsked({ startedAt, lastPullAt }: StatusReport, afterSeconds: number): readonly string[] {
+  const seconds = Math.floor((Date.now() - Date.parse(startedAt)) / 1000)
+  if (lastPullAt !== null || seconds < afterSeconds) return []
+  return [`no client has asked for an image since the start ${seconds} s ago`]
 }
 
 export function errorAnswer(status: number, message: string): AdminAnswer<string> {
@@ -93,6 +111,15 @@ export function jsonAnswer(status: number, value: unknown): AdminAnswer<string> 
 
 function parsedAnswer(report: Parsed<unknown>): AdminAnswer {
   return report.ok ? jsonAnswer(200, report.value) : errorAnswer(400, report.problem)
+}
+
+function eventsAnswer(events: AsyncIterable<EventLine> | undefined): AdminAnswer {
+  if (events === undefined)
+    return errorAnswer(
+      503,
+      'too many clients follow the events of this agent; end one of them, and try again',
+    )
+  return { status: 200, contentType: JSON_LINES, body: events, isUnbuffered: true }
 }
 
 function readinessAnswer(

@@ -178,7 +178,7 @@ async function answerFor(
       allow: route.allow,
     }
   }
-  if (route.kind !== 'command') return answerRead(route, reports, warming)
+  if (route.kind !== 'command') return answerRead(route, reports, warming, options.signal)
   return refuseWebPage(request) ?? (await runCommand(route.command, request, { upkeep, warming }, options))
 }
 

@@ -67,6 +67,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/why.ts')).why,
   },
   {
+    name: 'events',
+    summary: 'follow requests and transfers of the agent as they happen',
+    load: async () => (await import('./commands/events.ts')).events,
+  },
+  {
     name: 'doctor',
     summary: 'find problems on this node and say how to solve them',
     load: async () => (await import('./commands/doctor.ts')).doctor,

@@ -9,7 +9,7 @@ import {
   type SettingSources,
 } from './given-settings.ts'
 import { SETTINGS, type Setting, type SettingName, type Settings } from './schema.ts'
-import { formatAddress } from './values/address.ts'
+import { doCollide, formatAddress } from './values/address.ts'
 import type { GivenEntry, GivenValue } from './values/format.ts'
 import { readAll, SettingsError } from './values/settings-error.ts'
 
@@ -56,25 +56,28 @@ function checkAll(
     }),
   ])
   const settings = values as unknown as Settings
-  readAll([() => checkTls(settings), () => checkClientCertificates(settings), () => checkAddresses(settings)])
+  readAll([
+    () => checkTls(settings),
+    () => checkClientCertificates(settings),
+    () => checkPasswords(settings),
+    () => checkAddresses(settings),
+  ])
   return settings
 }
 
-/** Port 0 means a free one, so that equal addresses with it are none. */
 function checkAddresses({ listen, admin, peerListen, peersSecretFile }: Settings): void {
   const servers = [
     ['listen', listen] as const,
     ['admin', admin] as const,
     ...(peersSecretFile === undefined ? [] : [['peerListen', peerListen] as const]),
   ]
-  for (const [index, [name, { host, port }]] of servers.entries()) {
-    const same = servers
-      .slice(0, index)
-      .find(([, one]) => port !== 0 && one.host === host && one.port === port)
-    if (same !== undefined)
-      throw new SettingsError(
-        `${same[0]} and ${name} are both ${formatAddress({ host, port })}; give each a port of its own`,
-      )
+  for (const [index, [name, address]] of servers.entries()) {
+    const same = servers.slice(0, index).find(([, one]) => doCollide(one, address))
+    if (same === undefined) continue
+    const [sameName, sameAddress] = same
+    const [first, second] = [formatAddress(sameAddress), formatAddress(address)]
+    const what = first === second ? `are both ${first}` : `collide: ${first} and ${second}`
+    throw new SettingsError(`${sameName} and ${name} ${what}; give each a port of its own`)
   }
 }
 
@@ -97,6 +100,15 @@ function checkClientCertificates({ auth, tlsCert }: Settings): void {
   if (auth?.clientCertificates !== undefined && tlsCert === undefined) {
     throw new SettingsError('auth.clientCertificates needs TLS; give --tls-cert and --tls-key')
   }
+}
+
+/** A client sends one login, and a password for the agent must not go to a registry. */
+function checkPasswords({ auth, upstreams }: Settings): void {
+  const authorized = upstreams.find(({ authorize }) => authorize !== undefined)
+  if (auth?.htpasswd === undefined || authorized === undefined) return
+  throw new SettingsError(
+    `auth.htpasswd and authorize of ${authorized.namespace} both take passwords; let clients of the agent log in by auth.token or auth.clientCertificates`,
+  )
 }
 
 /**

@@ -38,6 +38,8 @@ export class ImportRun {
   /** Manifests that were imported, or could not be, with their repositories. */
   readonly #tried = new Set<string>()
   readonly #leftOut = new Map<string, LeftOutFile>()
+  /** What each name means: what the first image that has it is. */
+  readonly #meant = new Map<string, Digest>()
   #current: string | null = null
   #images = 0
   #ofImages = 0
@@ -107,6 +109,7 @@ export class ImportRun {
     try {
       image = this.#name(found)
       this.#current = labelOf(found, image)
+      this.#checkName(this.#current, found.root.digest)
       plan = await new ImagePlanner(this.#source, this.#target, image, this.#options).plan()
       error = await this.#store(image, plan, signal)
     } catch (cause) {
@@ -137,6 +140,16 @@ export class ImportRun {
       throw new Failure('unsupported', `${place} is not the name of an image. Name it with --as.`)
     }
     return { ...found, repository }
+  }
+
+  #checkName(label: string, digest: Digest): void {
+    const first = this.#meant.get(label) ?? digest
+    this.#meant.set(label, first)
+    if (first === digest) return
+    throw new Failure(
+      'unsupported',
+      `${this.#source.name} has two images of this name, ${first} and ${digest}. The first one counts; copy the other one under another name.`,
+    )
   }
 
   /** Gives a sentence about what is wrong, or null. What could be stored is stored then, too. */

@@ -2,7 +2,13 @@ import { HttpHeaders } from '../lib/http1/headers.ts'
 import type { ResponseHead } from '../lib/http1/response-head.ts'
 import { asSharedSink } from './copying-sink.ts'
 import { LentBody, type SharedSink } from './lent-body.ts'
-import type { ConnectionCommand, ConnectionReport, LaneTarget, PostedError } from './thread/messages.ts'
+import type {
+  ConnectionCommand,
+  ConnectionReport,
+  LaneTarget,
+  PostedError,
+  TlsServerFacts,
+} from './thread/messages.ts'
 
 /** A lane that has not let go of lent memory after this time hangs, and is ended. */
 const CLOSE_MS = 10_000
@@ -44,8 +50,11 @@ export class LaneConnection {
   /** Why this side has closed the connection. */
   #reason: unknown
   #closeTimer: NodeJS.Timeout | undefined
+  #server: TlsServerFacts | undefined
   /** Called once when the connection closes for any reason. */
   onClosed: (() => void) | undefined
+  /** Called with each TLS session that the server gives, when the lane has presented a certificate to it. */
+  onTlsSession: ((session: Uint8Array) => void) | undefined
 
   constructor(number: number, lane: LaneOfConnection) {
     this.#number = number
@@ -60,6 +69,11 @@ export class LaneConnection {
   /** Whether the last response is complete and another request may be sent. */
   get isReusable(): boolean {
     return this.#isReusable && !this.#isClosing
+  }
+
+  /** The server, when the lane has presented a certificate to it. */
+  get server(): TlsServerFacts | undefined {
+    return this.#server
   }
 
   async connect(target: LaneTarget): Promise<void> {
@@ -136,12 +150,14 @@ export class LaneConnection {
     if (report.is === 'closed') {
       this.#hasReceived ||= report.hasReceived && report.requests === this.#requests
       this.#close(errorOf(report.error))
-    }
+    } else if (report.is === 'session') this.onTlsSession?.(report.session)
     // What the lane has read before it closes is kept: the next attempt continues after it.
     else if (report.is === 'filled') this.#body?.filled(report.length)
     else if (this.#isClosing) return
-    else if (report.is === 'connected') this.#resolve(undefined)
-    else if (report.is === 'head') this.#takeHead(report)
+    else if (report.is === 'connected') {
+      this.#server = report.server
+      this.#resolve(undefined)
+    } else if (report.is === 'head') this.#takeHead(report)
     else {
       this.#isBodyRead = true
       this.#isReusable = report.isReusable

@@ -90,8 +90,7 @@ export class Lane {
     const abort = (): void => connection.abort(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     try {
-      const { host, port, addresses, tls } = target
-      await connection.connect({ host, port, addresses, tls: tls && this.#numberOf(tls) })
+      await connection.connect({ ...target, tls: target.tls && this.#numberOf(target.tls) })
       return connection
     } finally {
       signal.removeEventListener('abort', abort)

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { jsonObject } from '../lib/json.ts'
-import { type Parsed, parsed, refused } from '../lib/parsed.ts'
+import { type Parsed, parsed, refused, shortText } from '../lib/parsed.ts'
 import { type Digest, parseDigest } from './digest.ts'
 import {
   essence,
@@ -85,7 +85,8 @@ export function parseManifest(bytes: Uint8Array, declaredType?: string): Parsed<
   const checked = v.safeParse(ManifestSchema, json)
   if (!checked.success) {
     const [issue] = checked.issues
-    return refused(`the manifest is malformed at ${v.getDotPath(issue) ?? 'its top'}: ${issue.message}`)
+    const place = shortText(v.getDotPath(issue) ?? 'its top')
+    return refused(`the manifest is malformed at ${place}: ${shortText(issue.message)}`)
   }
   const fields = checked.output
   const mediaType = fields.mediaType ?? (declaredType === undefined ? undefined : essence(declaredType))

@@ -1,3 +1,4 @@
+import type { LanePool } from '../lanes/lane-pool.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Want } from '../ports/source.ts'
 import type { AvailabilityReport, SwarmReport } from '../schemas/peer-report.ts'
@@ -29,6 +30,7 @@ export interface PeerNetworkOptions {
   readonly pseudonyms: Pseudonyms
   readonly listen: Address
   readonly resources: ConnectionResources
+  readonly lanes: LanePool
   /** `address` is where the peer server listens. */
   readonly createMembership: (address: Address) => OwnMembership
   readonly timeouts?: PeerTimeouts | undefined
@@ -71,14 +73,14 @@ export class PeerNetwork {
   #leaving: Promise<void> | undefined
 
   private constructor(
-    { credentials, pseudonyms, resources, timeouts = {} }: PeerNetworkOptions,
+    { credentials, pseudonyms, resources, lanes, timeouts = {} }: PeerNetworkOptions,
     membership: OwnMembership,
     server: SwarmServer,
   ) {
     this.#membership = membership
     this.#server = server
     this.#timeouts = timeouts
-    this.#peerClient = new PeerClient({ credentials, resources, limits: timeouts.connections })
+    this.#peerClient = new PeerClient({ credentials, resources, lanes, limits: timeouts.connections })
     this.#owners = new Owners(membership)
     const { whoHasMs } = timeouts
     const [owners, peerClient] = [this.#owners, this.#peerClient]

@@ -1,3 +1,4 @@
+import type { LanePool } from '../lanes/lane-pool.ts'
 import { RateLimiter } from '../lib/async/rate-limiter.ts'
 import { issueCredentials } from './identity/certificate.ts'
 import { loadIdentity } from './identity/identity.ts'
@@ -33,7 +34,7 @@ const LINGER_MS = 5000
 /** Opens the peer network of an agent whose data folder is `data`. Other members see this node only once it has joined. */
 export async function openPeers(
   options: PeerOptions,
-  { data, version, name }: { data: string; version: string; name: string },
+  { data, version, name, lanes }: { data: string; version: string; name: string; lanes: LanePool },
 ): Promise<OpenPeers> {
   const { secrets, warning } = await readSecretFile(options.secretFile)
   const identity = await loadIdentity(data)
@@ -42,6 +43,7 @@ export async function openPeers(
   const downloadLimiter = new RateLimiter(options.maxDownload)
   const network = await PeerNetwork.open({
     credentials,
+    lanes,
     pseudonyms: new Pseudonyms(secrets),
     listen: options.listen ?? DEFAULT_PEER_LISTEN,
     resources: {

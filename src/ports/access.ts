@@ -1,4 +1,5 @@
 import type { Repository } from '../oci/names/repository.ts'
+import type { WantedContent } from './access/pull-rights.ts'
 
 /** What a client wants to do. `list` means the tags of a repository, or the names of all repositories. */
 export type Action = 'pull' | 'push' | 'delete' | 'list'
@@ -20,6 +21,8 @@ export interface Caller {
 export interface Wish {
   readonly action: Action
   readonly repository: Repository | undefined
+  /** What of the repository is to be read; undefined where nothing is. */
+  readonly content?: WantedContent | undefined
 }
 
 /** Who a client turned out to be. */
@@ -29,14 +32,23 @@ export interface Identity {
 }
 
 export type Decision =
-  | { readonly kind: 'allowed'; readonly identity: Identity }
+  | {
+      readonly kind: 'allowed'
+      readonly identity: Identity
+      /** Ways to log in that the client may use, although it need not: values of `WWW-Authenticate`. */
+      readonly challenges?: readonly string[]
+    }
   /** The client may log in: `challenges` are the values of `WWW-Authenticate`. */
   | { readonly kind: 'login'; readonly challenges: readonly string[]; readonly message: string }
   | { readonly kind: 'forbidden'; readonly message: string }
+  /** The client is answered as if there were nothing, so that it asks the registry itself. */
+  | { readonly kind: 'absent'; readonly message: string }
+  /** It cannot be decided now. */
+  | { readonly kind: 'unavailable'; readonly message: string }
   /** Too many wrong logins came from this address. */
   | { readonly kind: 'slow-down'; readonly retryAfterMs: number }
 
-/** Decides who may do what. Without settings every client may do everything that the registry can do. */
+/** Decides who may do what. */
 export interface AccessControl {
   /**
    * Decides about all wishes of one request together: it is allowed when every one of them is. An empty list asks only

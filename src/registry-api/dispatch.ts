@@ -1,12 +1,13 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import { type Parsed, parsed, refused } from '../lib/parsed.ts'
 import type { OciErrorCode } from '../oci/errors.ts'
 import type { HostedNames } from '../oci/names/hosted-names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { parseRequestedName } from '../oci/names/requested-name.ts'
-import type { AccessControl } from '../ports/access.ts'
+import type { AccessControl, Decision } from '../ports/access.ts'
 import type { RedirectedHost, Redirects } from '../ports/redirects/redirected-host.ts'
 import type { Resolver } from '../ports/resolver.ts'
-import { isAdmitted } from './admission.ts'
+import { admit } from './admission.ts'
 import type { BodyResources } from './answer/body.ts'
 import { type RequestedKind, respondError, respondFailure, respondJson } from './answer/respond.ts'
 import { respondCatalog } from './endpoints/catalog.ts'
@@ -19,7 +20,7 @@ import { referenceOf, respondRead } from './read.ts'
 import { respondHealth, respondRedirected, respondWebPage } from './redirected.ts'
 import { isHealthPath, parseRedirectedRoute, type ServedRoute } from './redirected-route.ts'
 import { isPushRoute, isRead, type NamedRoute, type PushRoute, parseRoute, parseTarget } from './route.ts'
-import { wishesOf } from './wishes.ts'
+import { type MountedBlob, wishesOf } from './wishes.ts'
 
 /** What endpoints need to answer requests. */
 export interface DispatchContext {
@@ -32,8 +33,7 @@ export interface DispatchContext {
   /** Without it no repository takes pushes. */
   readonly push: PushResources | undefined
   readonly hostedNames: HostedNames | undefined
-  /** Without it every client may do everything. */
-  readonly access: AccessControl | undefined
+  readonly access: AccessControl
   /** The hosts that lead to a registry elsewhere; without it there are none. */
   readonly redirects: Redirects | undefined
 }
@@ -124,8 +124,8 @@ async function respond(
 ): Promise<void> {
   if ('name' in route) return respondNamed(exchange, route, target, context)
   if (route.kind === 'health') return respondHealth(exchange)
-  const { access } = context
-  if (access !== undefined && !(await isAdmitted(exchange, access, wishesOf(route.kind)))) return
+  const admitted = await admit(exchange, context.access, wishesOf(route), REQUESTED_KINDS[route.kind])
+  if (admitted === undefined) return
   switch (route.kind) {
     case 'refused': {
       const { allow } = route
@@ -133,7 +133,7 @@ async function respond(
     }
     case 'base':
       // Clients ask `/v2/` to see whether this is a registry, and whether it wants a login; `{}` is what registries send.
-      return respondJson(exchange, {}, EMPTY_OBJECT)
+      return respondJson(exchange, challengesIn(admitted), EMPTY_OBJECT)
     case 'catalog':
       return respondCatalog(exchange, target, context)
     case 'page':
@@ -147,21 +147,18 @@ async function respondNamed(
   target: RequestTarget,
   context: DispatchContext,
 ): Promise<void> {
-  const { access } = context
   const { redirected } = target
   const named =
     redirected === undefined
       ? repositoryOf(exchange, route.name, target.query, context)
       : repositoryBehind(redirected, route.name)
   const pushQuery = isPushRoute(route) ? parsePushQuery(target.queryText) : undefined
-  const from =
+  const mounted =
     route.kind === 'begin-upload' && pushQuery?.ok
-      ? mountedFrom(exchange, pushQuery.value, target.query, context)
+      ? mountedBlob(exchange, pushQuery.value, target.query, context)
       : undefined
-  if (access !== undefined) {
-    const wishes = named.ok ? wishesOf(route.kind, named.value, from) : []
-    if (!(await isAdmitted(exchange, access, wishes))) return
-  }
+  const wishes = named.ok ? wishesOf(route, named.value, mounted) : []
+  if (!(await admit(exchange, context.access, wishes, REQUESTED_KINDS[route.kind]))) return
   if (!named.ok) return respondError(exchange, { status: 400, code: 'NAME_INVALID', message: named.problem })
   const repository = named.value
   exchange.facts.repository = repository
@@ -176,13 +173,23 @@ async function respondNamed(
     const query = pushQuery ?? parsePushQuery(target.queryText)
     if (!query.ok)
       return respondError(exchange, { status: 400, code: queryErrorCode(route), message: query.problem })
-    const pushTarget = { repository, name: route.name, ns: target.query.ns, query: query.value, from }
+    const pushTarget = {
+      repository,
+      name: route.name,
+      ns: target.query.ns,
+      query: query.value,
+      from: mounted?.from,
+    }
     return respondPush(exchange, route, pushTarget, push)
   }
   exchange.facts.reference = referenceOf(route)
   return redirected === undefined
     ? respondRead(exchange, route, repository, target, context)
     : respondRedirected(exchange, redirected, route, repository, target, context)
+}
+
+function challengesIn({ challenges }: Extract<Decision, { kind: 'allowed' }>): OutgoingHttpHeaders {
+  return challenges === undefined ? {} : { 'WWW-Authenticate': [...challenges] }
 }
 
 /** The repository that a name on a redirected host means. */
@@ -202,16 +209,16 @@ function repositoryOf(
   return own === undefined ? parseRequestedName({ name, ns, defaultNamespace }) : parsed(own)
 }
 
-/** The repository from which the client wants to mount a blob; undefined when it names none that can exist. */
-function mountedFrom(
+/** The blob that the client wants to mount; undefined when it names no repository that can exist. */
+function mountedBlob(
   exchange: HttpExchange,
   { mount }: PushQuery,
   query: Query,
   context: DispatchContext,
-): Repository | undefined {
+): MountedBlob | undefined {
   if (mount === undefined) return undefined
   const named = repositoryOf(exchange, mount.from, query, context)
-  return named.ok ? named.value : undefined
+  return named.ok ? { from: named.value, digest: mount.digest } : undefined
 }
 
 /** The query of a manifest has tags, that of an upload has digests. */

@@ -24,7 +24,7 @@ export interface ReadResources {
   readonly resolver: Resolver
   readonly bodies: BodyResources
   readonly lists: BodyResources
-  readonly access: AccessControl | undefined
+  readonly access: AccessControl
 }
 
 /** Answers a request for what a repository has, by the endpoint of its path. */

@@ -36,8 +36,8 @@ export interface RegistryServerOptions {
   readonly hostedDelete?: boolean | undefined
   /** Finds the hosted repositories that requests mean; given together with `hosted`. */
   readonly hostedNames?: HostedNames | undefined
-  /** Decides who may do what; without it every client may do everything. */
-  readonly access?: AccessControl | undefined
+  /** Decides who may do what. */
+  readonly access: AccessControl
   /** The hosts that lead to a registry elsewhere; without it there are none. */
   readonly redirects?: Redirects | undefined
   readonly limits?: Partial<Limits> | undefined

@@ -18,7 +18,7 @@ const MOST_REFUSALS = 256
 export interface AuthorizedSenderOptions {
   /** `https://host/`. */
   readonly registry: URL
-  readonly credentials: Credentials
+  readonly credentials: Pick<Credentials, 'find' | 'forgetHelperAnswers'>
   readonly tokens: Tokens
   readonly limits: RateLimits
   /** Sends the request for `/v2/` to the registry itself. */

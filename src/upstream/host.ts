@@ -1,9 +1,10 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import type { Intake, Source, Want } from '../ports/source.ts'
+import type { Credential } from './auth/credential.ts'
 import { Credentials } from './auth/credentials.ts'
 import { Tokens } from './auth/tokens.ts'
-import { AuthorizedSender } from './authorized-sender.ts'
+import { AuthorizedSender, type AuthorizedSenderOptions } from './authorized-sender.ts'
 import { failingUnlisted } from './http/http-failure.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from './http/messages.ts'
 import { followRedirects } from './http/redirect.ts'
@@ -16,7 +17,7 @@ import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 import { bringFromHost, type Etags, MAX_ETAGS } from './requests/bring.ts'
-import type { RegistryRequest } from './requests/registry-request.ts'
+import type { RegistryHost, RegistryRequest } from './requests/registry-request.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** The address scope of a host is looked up again after this time. */
@@ -43,6 +44,7 @@ export class UpstreamHost implements Source {
   readonly #redirectTargets = new RedirectTargets()
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: RateLimits
+  readonly #newTokens: () => Tokens
   #lastError: HostState['lastError']
 
   constructor(options: {
@@ -66,25 +68,14 @@ export class UpstreamHost implements Source {
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
     this.#limits = new RateLimits({ host, notices })
-    const { userAgent, realms, scopeLimit } = upstream
+    const { userAgent } = upstream
+    const tokenOptions = {
+      ...{ send: transport.send, userAgent, signal },
+      ...{ deadlineMs: options.deadlines.tokenMs, backoffMs: options.backoffMs },
+    }
+    this.#newTokens = () => new Tokens(tokenOptions)
     this.#credentials = new Credentials(upstream, host, { signal })
-    this.#authorizedSender = new AuthorizedSender({
-      registry: this.#base,
-      credentials: this.#credentials,
-      tokens: new Tokens({
-        send: transport.send,
-        userAgent,
-        deadlineMs: options.deadlines.tokenMs,
-        backoffMs: options.backoffMs,
-        signal,
-      }),
-      limits: this.#limits,
-      send: this.#guarded(transport.send),
-      registryScopeLimit: scopeLimit,
-      scopeLimit: () => this.#resolveScope(),
-      realms,
-      userAgent,
-    })
+    this.#authorizedSender = this.#senderWith({ credentials: this.#credentials, limits: this.#limits })
   }
 
   get state(): HostState {
@@ -97,7 +88,22 @@ export class UpstreamHost implements Source {
 
   /** Returns any response but 401 and 403, which are thrown as a `Failure`. */
   async send(request: RegistryRequest): Promise<HttpResponse> {
-    return this.#recordingErrors(request.signal, () => this.#send(request))
+    return this.#recordingErrors(request.signal, () => this.#send(request, this.#authorizedSender))
+  }
+
+  /**
+   * This host for requests with the credential of somebody else. Nothing is remembered of the credential, and refusing it
+   * is no failure of the host.
+   */
+  withCredential(credential: Credential | undefined): RegistryHost {
+    const credentials = { find: async () => credential, forgetHelperAnswers() {} }
+    const limits = new RateLimits({ host: this.name, notices: undefined })
+    const sender = this.#senderWith({ credentials, limits })
+    return {
+      name: this.name,
+      send: (request) => this.#send(request, sender),
+      urlOf: (name, path) => this.urlOf(name, path),
+    }
   }
 
   /** Reads the files with the credentials. Rejects with a `FileProblem` if one cannot be used. */
@@ -115,11 +121,28 @@ export class UpstreamHost implements Source {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
   }
 
+  #senderWith(own: Pick<AuthorizedSenderOptions, 'credentials' | 'limits'>): AuthorizedSender {
+    const { userAgent, realms, scopeLimit } = this.#upstream
+    return new AuthorizedSender({
+      ...own,
+      registry: this.#base,
+      tokens: this.#newTokens(),
+      send: this.#guarded(this.#transport.send),
+      registryScopeLimit: scopeLimit,
+      scopeLimit: () => this.#resolveScope(),
+      realms,
+      userAgent,
+    })
+  }
+
   #fullName(name: string): string {
     return repositoryNameAtHosts(this.#upstream, name)
   }
 
-  async #send({ method, kind, path, accept, headers, name, signal }: RegistryRequest): Promise<HttpResponse> {
+  async #send(
+    { method, kind, path, accept, headers, name, signal }: RegistryRequest,
+    sender: AuthorizedSender,
+  ): Promise<HttpResponse> {
     const { userAgent, scopeLimit } = this.#upstream
     const request: HttpRequest = {
       method,
@@ -138,7 +161,7 @@ export class UpstreamHost implements Source {
     const send = kind === 'blob' && method === 'GET' ? this.#transport.sendForBlob : this.#transport.send
     const registry = this.#guarded(send)
     return followRedirects(request, {
-      registry: (next) => this.#authorizedSender.send(registry, next, this.#fullName(name)),
+      registry: (next) => sender.send(registry, next, this.#fullName(name)),
       outside: send,
       scopeLimit: () => this.#resolveScope(),
       targets: this.#redirectTargets,

@@ -1,13 +1,17 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
+import type { PullRights } from '../ports/access/pull-rights.ts'
+import { Failure } from '../ports/failure.ts'
 import type { Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
+import { credentialOf } from './auth/credential.ts'
 import { PrivateRepositories } from './auth/private-repositories.ts'
 import type { HostState, UpstreamHost } from './host.ts'
 import { askInRounds } from './limits/rounds.ts'
 import { costPerGiB, type UpstreamOptions } from './options/options.ts'
 import { Registrations, type UpstreamParts } from './registrations.ts'
 import { requestHead } from './requests/head.ts'
+import { requestPullRight } from './requests/pull-right.ts'
 import { requestReferrers } from './requests/referrers.ts'
 import { requestTag } from './requests/tag.ts'
 import { requestTags } from './requests/tags.ts'
@@ -24,6 +28,8 @@ export interface Upstreams extends Registry {
   status(): UpstreamStatus[]
   /** Reads the rate-limit notices that other agents have sent about this host. */
   readRateLimitNotices(host: string): void
+  /** What the registries say that decide themselves who gets their cached content. */
+  readonly pullRights: PullRights
   /** What a GiB from a registry costs; undefined without a price. */
   costPerGiB(registry: string): number | undefined
   /**
@@ -49,9 +55,11 @@ export function createUpstreams(options: UpstreamOptions, parts: UpstreamParts =
 class RegistryUpstreams implements Upstreams {
   readonly #registrations: Registrations
   readonly #privateRepositories = new PrivateRepositories()
+  readonly pullRights: PullRights
 
   constructor(options: UpstreamOptions, parts: UpstreamParts) {
     this.#registrations = new Registrations(options, parts)
+    this.pullRights = pullRightsOf(this.#registrations)
   }
 
   sources({ repository }: Want): readonly Source[] {
@@ -139,5 +147,21 @@ class RegistryUpstreams implements Upstreams {
       signal,
       backoffMs: this.#registrations.backoffMs,
     })
+  }
+}
+
+function pullRightsOf(registrations: Registrations): PullRights {
+  return {
+    get isUsed() {
+      return registrations.options.entries?.some(({ authorize }) => authorize === 'upstream') ?? false
+    },
+    staleMsOf: (repository) => registrations.upstreamOf(repository).authorizeStaleMs,
+    async confirm(repository, content, login, { signal }) {
+      // The settings allow one host: a mirror of the registry must not decide, nor get what is for the registry.
+      const [host] = registrations.hostsOf(repository)
+      if (host === undefined) throw new Failure('absent', 'no host is known for this registry')
+      const credential = login && credentialOf(login.user, login.password)
+      await requestPullRight(host.withCredential(credential), repository.name, content, { signal })
+    },
   }
 }

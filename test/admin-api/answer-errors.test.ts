@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import * as v from 'valibot'
 import { PATHS } from '../../src/admin-api/route.ts'
-import { ErrorReport } from '../../src/schemas/error-report.ts'
+import { ErrorReport } from '../../src/schemas/units.ts'
 import { folder } from '../store/folder.ts'
 import { AdminFixture, type RequestOptions, sendRaw, sendRequest } from './admin-fixture.ts'
 
@@ -18,6 +18,7 @@ const READS = [
   '/api/v1/pulls',
   '/api/v1/history',
   '/api/v1/blobs',
+  '/api/v1/events',
   '/api/v1/why',
 ]
 const SUBJECTS = '{"subjects": ["alpine:3"]}'

@@ -67,6 +67,7 @@ function workingReports(): Reports {
     history: () => fixture.reporter.history(),
     why: (subject) => fixture.reporter.why(subject),
     blobs: () => fixture.reporter.blobs(),
+    events: (signal) => fixture.reporter.events(signal),
     images: () => fixture.reporter.images(),
   }
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { digestOf } from '../../testkit/memory/digests.ts'
-import { runs } from '../../testkit/property-runs.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 import {
   beginUpload,
   PROTOCOLS,

@@ -17,7 +17,18 @@ const { version } = v.parse(
 export async function runInProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  { now, onErr }: { now?: () => number; onErr?: (text: string) => void } = {},
+  {
+    now,
+    onErr,
+    onOut,
+    signal = new AbortController().signal,
+  }: {
+    now?: () => number
+    onErr?: (text: string) => void
+    onOut?: (text: string) => void
+    /** Aborted by what Ctrl-C does to a command. */
+    signal?: AbortSignal
+  } = {},
 ): Promise<CommandResult> {
   let out = ''
   let err = ''
@@ -27,6 +38,7 @@ export async function runInProcess(
     const code = await request.command.run(request.given, {
       out: async (text) => {
         out += text
+        onOut?.(text)
       },
       err: async (text) => {
         err += text
@@ -37,14 +49,17 @@ export async function runInProcess(
       rows: 24,
       env,
       version,
-      stopped: () => new AbortController().signal,
+      stopped: () => signal,
       ...(now === undefined ? {} : { now }),
     })
     return { code, out, err }
   } catch (error) {
     if (error instanceof CommandError)
       return { code: error.exitCode, out, err: `${err}agent: ${error.message}\n` }
-    if (error instanceof SettingsError) return { code: 2, out, err: `${err}agent: ${error.message}\n` }
+    if (error instanceof SettingsError) {
+      const lines = error.mistakes.map((mistake) => `agent: ${mistake}\n`)
+      return { code: 2, out, err: `${err}${lines.join('')}` }
+    }
     throw error
   }
 }

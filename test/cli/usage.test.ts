@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { readArguments } from '../../src/cli/arguments.ts'
 import { COMMANDS } from '../../src/cli/command-list.ts'
@@ -33,6 +33,25 @@ test('wrong usage ends with exit code 2 and a sentence that suggests what was me
     assert.match(err, expected)
     assert.match(err, /^agent: [^\n]+\n$/, 'one line')
     assert.equal(out, '')
+  }
+})
+
+test('all mistakes of the settings are told in one run, each on a line', async (t) => {
+  const file = join(await mkdtemp(join(tmpdir(), 'leat-mistakes-')), 'config.yaml')
+  t.after(() => rm(dirname(file), { recursive: true }))
+  await writeFile(file, 'listen: 5050\nupstreams:\n  - namespace: docker.io\n    tagTtl: 60\nnope: 1\n')
+  for (const run of [runAgent, runInProcess]) {
+    const { code, err } = await run(['serve', '--config', file, '--drain-timeout', '2h'])
+    assert.equal(code, 2)
+    const lines = err.trimEnd().split('\n').sort()
+    const expected = [
+      /^agent: --drain-timeout is "2h"; expected/,
+      /config\.yaml:1: listen is "5050"; expected/,
+      /config\.yaml:4: upstreams\[0\]\.tagTtl is "60"; expected/,
+      /config\.yaml:5: unknown setting "nope"/,
+    ]
+    assert.equal(lines.length, expected.length, err)
+    for (const [i, one] of expected.entries()) assert.match(lines[i] ?? '', one)
   }
 })
 

@@ -69,6 +69,19 @@ test('a file that was named must exist and be readable', async () => {
   assert.match(await problem(undefined, { flags: { config: join(folder, 'huge.yaml') } }), /larger than 1MiB/)
 })
 
+test('addresses at which two servers cannot listen at once are refused', async () => {
+  for (const [listen, admin, told] of [
+    ['127.0.0.1:5050', '127.0.0.1:5050', 'listen and admin are both 127.0.0.1:5050; give each'],
+    [
+      '0.0.0.0:5050',
+      '127.0.0.1:5050',
+      'listen and admin collide: 0.0.0.0:5050 and 127.0.0.1:5050; give each a port of its own',
+    ],
+  ] as const) {
+    assert.ok((await problem(`listen: ${listen}\nadmin: ${admin}\n`)).includes(told))
+  }
+})
+
 test('a certificate without a key is refused', async () => {
   assert.match(await problem('tlsCert: a.pem\n'), /both --tls-cert and --tls-key/)
   const both = await loadSettings(await given('tlsCert: a.pem\n', { flags: { 'tls-key': 'k.pem' } }))

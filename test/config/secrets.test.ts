@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import * as fc from 'fast-check'
 import { stringify } from 'yaml'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import { settingsYaml, showSettings } from '../../src/config/shown-settings.ts'
 import type { JsonSchema } from '../../src/config/values/format.ts'
 import { SettingsError } from '../../src/config/values/settings-error.ts'
+import { fc } from '../../testkit/property-runs.ts'
 import { given } from './settings-file.ts'
 
 const CANARY = 'cAnArY7'

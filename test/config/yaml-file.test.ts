@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { SettingsError } from '../../src/config/values/settings-error.ts'
 import { readYaml } from '../../src/config/yaml-file.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 function problemOf(source: string): string {
   try {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import fc from 'fast-check'
 import type { BlobStore } from '../../src/ports/blob-store.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 import { FACTS, feed, type OpenStore, stored, wanted, writtenTo } from './blob-steps.ts'
 
 /** What an incoming of every blob store does with bytes that can be stored. */
@@ -183,7 +183,7 @@ export function describeIncoming(name: string, open: OpenStore): void {
             }
           },
         ),
-        { numRuns: 15 },
+        runs(15),
       )
     })
   })

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import fc from 'fast-check'
 import type { BlobStore } from '../../src/ports/blob-store.ts'
 import { checkpointsOf, digestOf } from '../../testkit/memory/digests.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 import {
   FACTS,
   feed,
@@ -218,7 +218,7 @@ export function describePassThrough(name: string, open: OpenStore): void {
             }
           },
         ),
-        { numRuns: 40 },
+        runs(40),
       )
     })
   })

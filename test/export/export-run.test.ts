@@ -8,6 +8,7 @@ import { StaticTree } from '../../src/export/static/static-tree.ts'
 import { OciArchive } from '../../src/export/targets/oci-archive.ts'
 import { OciFolder } from '../../src/export/targets/oci-folder.ts'
 import { SkopeoFolder } from '../../src/export/targets/skopeo-folder.ts'
+import type { ExportTarget } from '../../src/export/targets/target.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { buildImage } from '../../testkit/registries/image.ts'
 import { exportTo, filesIn, layoutReader, temporaryFolder } from './fixture.ts'
@@ -32,6 +33,26 @@ function spoiled(
     blob(repository, blob, options) {
       const chunks = reader.blob(repository, blob, options)
       return blob.digest === digest ? change(chunks, options.signal) : chunks
+    },
+  }
+}
+
+/** Calls `onAdded` whenever a blob is whole in the target. */
+function notingAdded(target: ExportTarget, onAdded: () => void): ExportTarget {
+  return {
+    isConcurrent: target.isConcurrent,
+    finish: () => target.finish(),
+    close: () => target.close(),
+    async begin(image) {
+      const writer = await target.begin(image)
+      return {
+        has: (blob) => writer.has(blob),
+        commit: () => writer.commit(),
+        async add(blob, chunks) {
+          await writer.add(blob, chunks)
+          onAdded()
+        },
+      }
     },
   }
 }
@@ -89,12 +110,17 @@ for (const [kind, open] of Object.entries(TARGETS)) {
     const reader = await layoutReader(t, { 'acme/app:v1': app })
     const stopping = new AbortController()
     const last = app.blobs.at(-1)?.digest ?? ''
+    // biome-ignore lint/correctness/useYield: The blob hangs until the export is stopped.
     const hanging = spoiled(reader, last, async function* (_chunks, signal) {
-      setTimeout(() => stopping.abort(), 500)
-      await once(signal, 'abort')
+      if (!signal.aborted) await once(signal, 'abort')
       throw signal.reason
     })
-    const interrupted = exportTo(await open(path), hanging, ['acme/app:v1'], { signal: stopping.signal })
+    let added = 0
+    const target = notingAdded(await open(path), () => {
+      added += 1
+      if (added === app.blobs.length - 1) stopping.abort()
+    })
+    const interrupted = exportTo(target, hanging, ['acme/app:v1'], { signal: stopping.signal })
     await assert.rejects(interrupted, { name: 'AbortError' })
     assert.ok(!(await filesIn(folder)).some((name) => name.includes('leat-partial-')))
     const [image] = await exportTo(await open(path), reader, ['acme/app:v1'])

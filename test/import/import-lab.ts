@@ -10,9 +10,9 @@ import { StoreTarget } from '../../src/import/target/store-target.ts'
 import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/names/repository.ts'
 import type { ImportDone, ImportedImage, ImportLine, LeftOutFile } from '../../src/schemas/import-report.ts'
-import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
+import { openStore } from '../store/folder.ts'
 
 const OPTIONS: ImportOptions = { selection: 'all', referrers: false, as: undefined, pin: false, move: false }
 

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { truncate, unlink, writeFile } from 'node:fs/promises'
+import { rm, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parsePlatform } from '../../src/oci/platform.ts'
 import { buildImage, buildIndex } from '../../testkit/registries/image.ts'
-import { layoutFiles, partsOf, writeArchive, writeFiles } from '../../testkit/registries/image-folders.ts'
+import {
+  layoutFiles,
+  partsOf,
+  skopeoFiles,
+  writeArchive,
+  writeFiles,
+} from '../../testkit/registries/image-folders.ts'
 import { asDigest, hub, runInto, startLab } from './import-lab.ts'
 
 const app = buildImage('app')
@@ -124,6 +130,27 @@ test('an image is named by --as, which names one image only', async (t) => {
   assert.equal(await lab.tagOf(as.repository, 'v9'), app.manifest.digest)
   assert.equal(await lab.tagOf(hub('acme/app'), 'v1'), undefined)
   assert.ok(await lab.store.isPinned(asDigest(app.manifest.digest)))
+})
+
+test('of two images under one name the first one is imported, and a sentence tells of the other one', async (t) => {
+  const lab = await startLab(t)
+  const rest = join(lab.folder, 'tree')
+  const other = buildImage('other')
+  await writeFiles(join(rest, 'alpine/3'), skopeoFiles(app))
+  await writeFiles(join(rest, 'library/alpine/3'), skopeoFiles(other))
+  const { images, done } = await lab.run({ transport: 'dir', rest })
+  assert.deepEqual(
+    images.map(({ error }) => error),
+    [
+      null,
+      `docker.io/library/alpine:3 is not imported: dir:${rest} has two images of this name, ${app.manifest.digest} and ${other.manifest.digest}. The first one counts; copy the other one under another name.`,
+    ],
+  )
+  assert.equal(done.failed, 1)
+  assert.equal(await lab.tagOf(hub('library/alpine'), '3'), app.manifest.digest)
+  await writeFiles(join(rest, 'docker.io/library/alpine/3'), skopeoFiles(app))
+  await rm(join(rest, 'library'), { recursive: true })
+  assert.equal((await lab.run({ transport: 'dir', rest })).done.failed, 0)
 })
 
 test('a store without room says so, and names no image', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
@@ -7,12 +7,13 @@ import { createServer as createTlsServer } from 'node:tls'
 import type { ConnectionTarget } from '../../src/lanes/lane.ts'
 import type { LaneConnection } from '../../src/lanes/lane-connection.ts'
 import type { LanePool } from '../../src/lanes/lane-pool.ts'
+import { openLanes } from '../../src/lanes/lane-pool.ts'
 import { Deferred } from '../../src/lib/async/deferred.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
-import { openedLanes } from './opened-lanes.ts'
+import { sharedLanes } from './shared-lanes.ts'
 import { startedThreads } from './started-threads.ts'
 
 const BYTES = randomBytes(2_000_000)
@@ -46,7 +47,8 @@ async function setUp(
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  const lanes = openedLanes(t)
+  const lanes = openLanes()
+  addCleanup(t, () => lanes.stop())
   const { port } = server.address() as AddressInfo
   const target = {
     host: '127.0.0.1',
@@ -78,6 +80,33 @@ test('a certificate of another authority is refused', async (t) => {
   const { ca } = makeCertificates()
   const tls = { ca: [ca], rejectUnauthorized: true }
   await assert.rejects(lanes.connect({ ...target, tls }, NEVER), /certificate|signature/)
+})
+
+test('a lane that presents a certificate reports that of the server, and resumes the TLS session that it is given', async (t) => {
+  const { ca, cert, key } = makeCertificates()
+  const presented: boolean[] = []
+  const server = createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, (socket) => {
+    presented.push(socket.authorized)
+    socket.on('error', () => {})
+    socket.on('data', () => socket.write(`${HEAD.replace(`${BYTES.length}`, '2')}ok`))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  addCleanup(t, () => server.close())
+  const lanes = sharedLanes()
+  const tls = { ca: [ca], rejectUnauthorized: true, own: { key, cert } }
+  const { port } = server.address() as AddressInfo
+  const target = { host: '127.0.0.1', port, addresses: [], tls }
+  const first = await lanes.connect(target, NEVER)
+  assert.ok(first.server?.certificate)
+  assert.ok(new X509Certificate(cert).raw.equals(first.server.certificate))
+  const given = new Deferred<Uint8Array>()
+  first.onTlsSession = (session) => given.resolve(session)
+  await first.request(REQUEST)
+  const second = await lanes.connect({ ...target, session: await given.promise }, NEVER)
+  assert.deepEqual(second.server, { alpn: false, isResumed: true, certificate: undefined })
+  assert.equal((await second.request(REQUEST)).status, 200)
+  assert.deepEqual(presented, [true, true])
+  for (const connection of [first, second]) connection.destroy()
 })
 
 test('authorities that are no PEM fail the connection and not the lane', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { LentBody, type SharedSink } from '../../src/lanes/lent-body.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 /** A sink of pieces of these sizes, which is full now and then. */
 class PieceSink implements SharedSink {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import fc from 'fast-check'
 import { type Borrower, SharedMemory, type Slot, UNIT_BYTES } from '../../src/lanes/shared-memory.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 const MIB = 1024 * 1024
 const nothing = (): void => {}

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { stringify as tomlOf } from 'smol-toml'
 import { convertSettings, type GivenFile, KIND_NAMES, UnknownFormat } from '../../src/migrate/convert.ts'
-import { runs } from '../../testkit/property-runs.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 import { imported, loaded } from './imported.ts'
 
 test('several files become one, and the first value of each setting counts', async () => {

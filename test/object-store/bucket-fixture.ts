@@ -7,7 +7,7 @@ import { createBodyClient } from '../../src/upstream/transport/body-client.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
 import { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
 import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
-import { openedLanes } from '../lanes/opened-lanes.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
 
 export type TestedBucket = Bucket & { readonly bodies: ObjectBodies }
 
@@ -32,7 +32,7 @@ export function openBucket(
       proxies: undefined,
       lookup: undefined,
       deadlines: { connectMs: 60_000, headerMs: 60_000, tokenMs: 60_000 },
-      lanes: openedLanes(t),
+      lanes: sharedLanes(),
     }),
   )
   addCleanup(t, () => Promise.all([client.close(), bodies.close()]))

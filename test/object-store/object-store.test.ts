@@ -62,7 +62,7 @@ test('status and metrics count what the bucket brings, and what it does not have
   const metrics = await admin(running, '/metrics')
   assert.match(metrics, /^leat_object_store_paused 0$/m)
   assert.match(metrics, /^leat_object_store_uploads_waiting 0$/m)
-  assert.match(metrics, /^leat_object_store_answer_seconds_count [1-9]/m)
+  assert.match(metrics, /^leat_object_store_answer_duration_seconds_count [1-9]/m)
 })
 
 test('status says why the bucket is paused', async (t) => {

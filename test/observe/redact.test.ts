@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { redact } from '../../src/observe/redact.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 test('credentials are replaced wherever they occur in a text', () => {
   const table: readonly [string, string][] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { plain, sizeText, spanText } from '../../src/observe/text.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 test('sizes are written in the unit that fits', () => {
   const table: readonly [number, string][] = [

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { DOCKER_LIST, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`
 const points = (letter: string, more: object = {}) => ({
@@ -107,4 +107,13 @@ test('a text that is not a manifest is refused with the path of the invalid fiel
 
 test('parsing never throws, whatever the JSON', () => {
   fc.assert(fc.property(fc.json(), (text) => void parseManifest(Buffer.from(text))))
+})
+
+test('what is wrong with a manifest is said on one short line, whatever it says', () => {
+  const text = `\u001b[2J${'x'.repeat(10_000)}`
+  for (const json of [{ schemaVersion: text }, { annotations: { [text]: 1 } }]) {
+    const manifest = parseManifest(Buffer.from(JSON.stringify(json)))
+    assert.ok(!manifest.ok)
+    assert.match(manifest.problem, /^\P{Cc}{10,500}$/u)
+  }
 })

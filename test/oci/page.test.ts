@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { nextLink, pageOf, parsePageRequest } from '../../src/oci/page.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 const ALL = { n: undefined, last: undefined }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { type ByteRange, contentRange, parseRange, rangeApplies } from '../../src/oci/range.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 function ranges(header: string | undefined, size: number): string {
   const found = parseRange(header, size)

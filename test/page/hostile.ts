@@ -22,6 +22,7 @@ const MIB = 1024 * 1024
 export function hostileReports(): Reports {
   return {
     status: async () => status(),
+    events: () => undefined,
     pulls: () => ({
       pulls: HOSTILE_TEXTS.map((text, i) => ({
         repository: text,

@@ -7,6 +7,7 @@ import { type OpenPeers, openPeers } from '../../src/peers/open.ts'
 import type { PeerOptions } from '../../src/peers/peer-options.ts'
 import { Failure } from '../../src/ports/failure.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
 import { folder } from '../store/folder.ts'
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
@@ -18,7 +19,7 @@ async function open(t: TestContext, options: Partial<PeerOptions> = {}, mode = 0
   await chmod(secretFile, mode)
   const opened = await openPeers(
     { listen: ANY_PORT, dht: ANY_PORT, ...options, secretFile },
-    { data, version: '1.2.3', name: 'node-a' },
+    { data, version: '1.2.3', name: 'node-a', lanes: sharedLanes() },
   )
   addCleanup(t, () => opened.network.close())
   return opened
@@ -50,7 +51,7 @@ describe('the peer network of an agent', () => {
     const secretFile = join(data, 'missing')
     const opening = openPeers(
       { listen: ANY_PORT, dht: ANY_PORT, secretFile },
-      { data, version: '1.2.3', name: 'node-a' },
+      { data, version: '1.2.3', name: 'node-a', lanes: sharedLanes() },
     )
     await assert.rejects(opening, (error) => error instanceof Failure)
   })

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { Digest } from '../../src/oci/digest.ts'
 import { parseRegistryUrl } from '../../src/oci/names/registry-url.ts'
 import { locationAt, repositoryAt } from '../../src/redirects/location.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
-import { runs } from '../../testkit/property-runs.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 
 const DIGEST: Digest = digestOf(Buffer.from('x'))
 

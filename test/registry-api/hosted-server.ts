@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Hosted, openHosted } from '../../src/hosted/open-hosted.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
+import { openStore } from '../store/folder.ts'
 import {
   type ReceivedAnswer,
   type RequestOptions,

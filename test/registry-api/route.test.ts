@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseRoute, parseTarget } from '../../src/registry-api/route.ts'
+import { fc } from '../../testkit/property-runs.ts'
 
 const SHA = `sha256:${'0a'.repeat(32)}`
 const ID = '0a'.repeat(32)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'node:test'
+import { EverybodyAccess } from '../../src/access/everybody-access.ts'
 import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import { createRegistryServer } from '../../src/registry-api/server.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
@@ -29,6 +30,7 @@ test('start rejects when the port is in use', async (t) => {
   const second = createRegistryServer({
     resolver: new MemoryResolver(),
     listen: { host: '127.0.0.1', port },
+    access: new EverybodyAccess(async () => false),
     defaultNamespace: 'docker.io',
   })
   await assert.rejects(second.start(), { code: 'EADDRINUSE' })

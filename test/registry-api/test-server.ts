@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TestContext } from 'node:test'
+import { EverybodyAccess } from '../../src/access/everybody-access.ts'
 import type { CertificateFiles } from '../../src/lib/certificate-files.ts'
 import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { HostedNames } from '../../src/oci/names/hosted-names.ts'
@@ -50,6 +51,7 @@ export async function startTestServer(
     clientOf,
     defaultNamespace: 'docker.io',
     isAllowed: repositoryFilter(allow),
+    access: new EverybodyAccess((repository) => resolver.isPrivate(repository)),
     ...given,
   })
   const { port } = await server.start()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { EverybodyAccess } from '../../src/access/everybody-access.ts'
 import { DEFAULT_FLIGHT_POLICY } from '../../src/fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from '../../src/fetch/freshness.ts'
 import { CachingResolver } from '../../src/fetch/resolver.ts'
@@ -70,7 +71,12 @@ async function startAgent(
     flightLimit: 100,
   })
   const listening = { host: '127.0.0.1', port: 0 }
-  const server = createRegistryServer({ resolver, listen: listening, defaultNamespace: 'docker.io' })
+  const access = new EverybodyAccess(async () => false)
+  const server = createRegistryServer({
+    ...{ resolver, access },
+    listen: listening,
+    defaultNamespace: 'docker.io',
+  })
   t.after(async () => {
     await server.close()
     await upstreams.close()

@@ -22,12 +22,12 @@ test('small files of a room share a process, and a file with hooks of its own ha
   ])
 })
 
-test('a process has at most twelve files', () => {
+test('a process has at most sixteen files', () => {
   const files = Array.from({ length: 30 }, (_, n) => `test/lib/file-${n}.test.ts`)
   const processes = inProcesses(files, () => '')
   assert.deepEqual(
     processes.map(({ length }) => length),
-    [12, 12, 6],
+    [16, 14],
   )
   assert.deepEqual(processes.flat(), files)
 })

@@ -2,33 +2,42 @@
 const ROOMS = [
   'access',
   'admin-api',
+  'bench',
   'config',
   'doctor',
   'export',
   'fetch',
   'hosted',
+  'import',
+  'lanes',
   'lib',
   'migrate',
+  'object-store',
   'observe',
   'oci',
   'peers',
+  'redirects',
   'registry-api',
   'runtimes',
   'sources',
   'store',
+  'testkit',
   'upkeep',
   'upstream',
+  'warm',
   'webhooks',
 ].map((room) => `test/${room}/`)
 /** Files of these rooms that need a process of their own. */
 const ALONE = [
   // Their fixture has hooks.
   'test/observe/reports/',
+  // Its servers cut requests, whose other sides stay open.
+  'test/import/control/',
   // It looks at which modules the process has loaded.
   'test/upstream/auth/registrable-domain.test.ts',
 ]
 /** With more files in a process, the last process would run alone for long. */
-const MOST_FILES = 12
+const MOST_FILES = 16
 /** A hook outside of a suite holds for all tests of a process. */
 const OWN_HOOK = /^(?:before|after)(?:Each)?\(/m
 

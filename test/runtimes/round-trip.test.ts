@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { install, uninstall } from '../../src/runtimes/operations.ts'
+import { fc, runs } from '../../testkit/property-runs.ts'
 import { Host } from './host.ts'
 import {
   CERTS,
@@ -14,10 +14,6 @@ import {
   MIRROR,
   optionsFor,
 } from './install-fixture.ts'
-
-/** Each run writes some dozen files to the disk. For more runs, or others: LEAT_RUNS=500 LEAT_SEED=8. */
-const RUNS = Number(process.env['LEAT_RUNS'] ?? 15)
-const SEED = Number(process.env['LEAT_SEED'] ?? 7)
 
 const texts = fc.oneof(
   fc.constantFrom(
@@ -56,6 +52,7 @@ test('whatever the files contain, an install and an uninstall together change no
       assert.deepEqual(await host.snapshot(), before)
       await rm(host.root, { recursive: true })
     }),
-    { numRuns: RUNS, seed: SEED },
+    // Each run writes some dozen files to the disk.
+    runs(15),
   )
 })

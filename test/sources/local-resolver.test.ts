@@ -155,6 +155,18 @@ test('of two sources that disagree about a tag the first one is served', async (
   await assertServed(lab, 'acme/app', 'v1', other)
 })
 
+test('of two sources that disagree about the bytes of a content the one with the right bytes is served', async (t) => {
+  const lab = await startLab(t, (folder) => [skopeo(folder), layout(folder, { isExclusive: true })])
+  const files = skopeoFiles(app)
+  const [, blob] = app.blobs as [ImagePart, ImagePart]
+  files.set(blob.digest.slice('sha256:'.length), Buffer.alloc(blob.bytes.length, 'wrong'))
+  await writeFiles(join(lab.folder, 'dir/acme/app/v1'), files)
+  await writeFiles(join(lab.folder, 'layout'), layoutFiles({ 'acme/app:v1': app }))
+  const cut = await lab.get(`acme/app/blobs/${blob.digest}`)
+  assert.equal(cut.isWhole && cut.body.length === blob.bytes.length, false)
+  await assertServed(lab, 'acme/app', 'v1', app)
+})
+
 test('the catalog names the repositories of sources, too', async (t) => {
   const lab = await startLab(t, (folder) => [skopeo(folder)])
   await writeFiles(join(lab.folder, 'dir/acme/app/v1'), skopeoFiles(app))

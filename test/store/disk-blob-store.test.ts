@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLanes } from '../../src/lanes/lane-pool.ts'
-import { openStore } from '../../src/store/open.ts'
 import { MemoryStore } from '../../testkit/memory/memory-store.ts'
 import { blobStoreSuite } from '../conformance/blob-store.ts'
+import { openStore } from './folder.ts'
 
 blobStoreSuite('the store in memory', async (options) => ({
   store: new MemoryStore(options === undefined ? {} : { limitBytes: options.limitBytes }),

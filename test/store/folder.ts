@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Events, subscribe } from '../../src/observe/events.ts'
-import { openStore, type StoreOptions } from '../../src/store/open.ts'
+import { openStore as open, type StoreOptions } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
 
 /** Makes an empty folder, which is removed when the test is over. */
 export async function folder(t: TestContext, parent = tmpdir()): Promise<string> {
@@ -30,6 +31,11 @@ export async function smallDisk(t: TestContext, bytes: number): Promise<string |
   }
   addCleanup(t, () => execFileSync('/bin/umount', [path]))
   return path
+}
+
+/** Opens a store with the lanes of all tests, unless it is given others. */
+export function openStore(options: StoreOptions): Promise<Store> {
+  return open({ lanes: sharedLanes(), ...options })
 }
 
 /** Opens a store, which is closed when the test is over. */

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../src/oci/digest.ts'
 import { Layout } from '../../src/store/files/layout.ts'
-import { openStore } from '../../src/store/open.ts'
 import { keep } from '../conformance/blob-steps.ts'
+import { openStore } from './folder.ts'
 
 /** Makes a store with these blobs, and closes it. */
 export async function filled(path: string, ...blobs: Uint8Array[]): Promise<Digest[]> {

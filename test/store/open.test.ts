@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { Level } from 'level'
 import { Layout } from '../../src/store/files/layout.ts'
-import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { digestOf } from '../../testkit/memory/digests.ts'
 import { SmallDisk } from '../../testkit/small-disk.ts'
 import { keep, stored } from '../conformance/blob-steps.ts'
-import { all, published } from './folder.ts'
+import { all, openStore, published } from './folder.ts'
 
 /** A store whose index cannot be written because the disk is full. Dropped blobs must count as not stored all the same. */
 

@@ -6,7 +6,7 @@ import type { RateLimitNotices } from '../../src/upstream/limits/rate-limit-noti
 import type { UpstreamEntry, UpstreamOptions } from '../../src/upstream/options/options.ts'
 import { createUpstreams, type Upstreams } from '../../src/upstream/upstreams.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
-import { openedLanes } from '../lanes/opened-lanes.ts'
+import { sharedLanes } from '../lanes/shared-lanes.ts'
 
 export interface Opened {
   readonly server: FaultyUpstream
@@ -29,7 +29,7 @@ export async function open(
   const server = await startFaultyUpstream({ tls })
   t.after(() => server.close())
   const entries = [{ namespace: server.host, tls, acceptInvalidCerts: tls, ...entry }]
-  const upstreams = createUpstreams({ backoffMs: 1, ...others, entries }, { notices, lanes: openedLanes(t) })
+  const upstreams = createUpstreams({ backoffMs: 1, ...others, entries }, { notices, lanes: sharedLanes() })
   t.after(() => upstreams.close())
   const repository = { registry: entry.namespace ?? server.host, name: 'team/app' }
   const controller = new AbortController()

@@ -25,6 +25,9 @@ export class UpstreamRegistry {
   #daemon: Daemon | undefined
   #markers = 0
 
+  /** A file of users; from the next start on, everybody has to log in. */
+  htpasswd: string | undefined
+
   static async start(program: string, folder: string): Promise<UpstreamRegistry> {
     await mkdir(folder, { recursive: true })
     const registry = new UpstreamRegistry(program, folder, await freePort())
@@ -52,12 +55,15 @@ export class UpstreamRegistry {
         log: { level: 'error' },
         storage: { filesystem: { rootdirectory: join(this.#folder, 'data') } },
         http: { addr: `127.0.0.1:${this.port}` },
+        ...(this.htpasswd === undefined
+          ? {}
+          : { auth: { htpasswd: { realm: 'registry', path: this.htpasswd } } }),
       }),
     )
     this.#daemon = new Daemon('docker-registry', this.#program, ['serve', config], {
       onLine: (line) => this.#onLine(line),
     })
-    await this.#daemon.ready(() => answers(`${this.url}/v2/`))
+    await this.#daemon.ready(() => answers(`${this.url}/v2/`, this.htpasswd === undefined ? 200 : 401))
   }
 
   async stop(): Promise<void> {

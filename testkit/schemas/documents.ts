@@ -3,11 +3,12 @@ import { BenchResult } from '../../bench/results/result-file.ts'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
 import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
-import { ErrorReport } from '../../src/schemas/error-report.ts'
+import { EventLine } from '../../src/schemas/event-report.ts'
 import { HistoryReport } from '../../src/schemas/history-report.ts'
 import { ImportLine } from '../../src/schemas/import-report.ts'
 import { PullsReport } from '../../src/schemas/pull-report.ts'
 import { StatusReport } from '../../src/schemas/status-report.ts'
+import { ErrorReport } from '../../src/schemas/units.ts'
 import {
   GcLine,
   GcRequest,
@@ -35,6 +36,7 @@ const API: Readonly<Record<string, ValibotSchema>> = {
   pulls: PullsReport,
   history: HistoryReport,
   why: WhyReport,
+  'events.line': EventLine,
   'gc.request': GcRequest,
   'gc.line': GcLine,
   'hosted-gc.request': HostedGcRequest,

@@ -20,10 +20,12 @@ export type Attempt =
 /** Counts the wrong passwords of each address. Passwords that are being verified count, until they prove to be right. */
 export class WrongLogins {
   readonly #now: () => number
+  readonly #most: number
   readonly #byAddress: BoundedMap<string, Attempts>
 
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), most = MOST_WRONG) {
     this.#now = now
+    this.#most = most
     this.#byAddress = new BoundedMap(MOST_ADDRESSES, { now })
   }
 
@@ -34,16 +36,16 @@ export class WrongLogins {
     const now = this.#now()
     attempts.wrongAt = attempts.wrongAt.filter((at) => now - at < WINDOW_MS)
     const [oldest] = attempts.wrongAt
-    if (oldest !== undefined && attempts.wrongAt.length >= MOST_WRONG)
+    if (oldest !== undefined && attempts.wrongAt.length >= this.#most)
       return { kind: 'must-wait', retryAfterMs: oldest + WINDOW_MS - now }
-    if (attempts.wrongAt.length + attempts.underWay >= MOST_WRONG)
+    if (attempts.wrongAt.length + attempts.underWay >= this.#most)
       return { kind: 'must-wait', retryAfterMs: SHORT_WAIT_MS }
     attempts.underWay += 1
     this.#byAddress.set(group, attempts)
     const end = (isRight: boolean): void => {
       attempts.underWay -= 1
       if (!isRight) attempts.wrongAt = [...attempts.wrongAt, this.#now()]
-      if (attempts.wrongAt.length === MOST_WRONG && !isRight) publish('access.slowed', { address: group })
+      if (attempts.wrongAt.length === this.#most && !isRight) publish('access.slowed', { address: group })
       if (attempts.underWay === 0 && attempts.wrongAt.length === 0) this.#byAddress.delete(group)
     }
     return { kind: 'may-try', end }

@@ -1,11 +1,9 @@
-import { loadSetting } from '../../config/load.ts'
-import { formatAddress, isLoopback } from '../../config/values/address.ts'
 import { nearest } from '../../config/values/nearest.ts'
-import { parseRegistryHost } from '../../oci/names/registry-host.ts'
 import { RuntimeFailure } from '../../runtimes/files/failure.ts'
-import { type MirrorSettings, type Tls, urlOf } from '../../runtimes/files/plan.ts'
+import { urlOf } from '../../runtimes/files/plan.ts'
 import { DEFAULT_CONFIG } from '../../runtimes/kinds/containerd-config.ts'
 import { install, type Options, show, uninstall } from '../../runtimes/operations.ts'
+import { PRINTED_KINDS, type PrintedKind, printedSettings } from '../../runtimes/printed-settings.ts'
 import type { RuntimeReport } from '../../runtimes/report.ts'
 import {
   type Command,
@@ -13,20 +11,27 @@ import {
   type Invocation,
   JSON_FLAG,
   singleValue,
-  type Terminal,
   usageError,
 } from '../context/command.ts'
-import { agentTls } from '../context/runtime-tls.ts'
 import { runtimesOf } from '../context/runtimes.ts'
-import { givenSettings, settingFlags } from '../context/settings.ts'
+import { settingFlags } from '../context/settings.ts'
+import { mirrorSettingsOf } from '../runtime/mirror-settings.ts'
 import { type Action, runtimeText } from '../terminal/runtime-text.ts'
 
 const OPERATIONS = { install, uninstall, show }
-const ACTIONS: readonly Action[] = ['install', 'uninstall', 'show']
+const ACTIONS = ['install', 'uninstall', 'show', 'print'] as const
 
-/** `agent runtime install|uninstall|show`. */
+/** `agent runtime install|uninstall|show`, and `agent runtime print KIND`. */
 export const runtime: Command = {
-  positionals: [{ name: 'action', help: 'install, uninstall or show', choices: ACTIONS }],
+  positionals: [
+    { name: 'action', help: 'install, uninstall, show or print', choices: ACTIONS },
+    {
+      name: 'kind',
+      help: `with print: what to print settings for: ${PRINTED_KINDS.join(', ')}`,
+      choices: PRINTED_KINDS,
+      isOptional: true,
+    },
+  ],
   flags: [
     {
       name: 'runtime',
@@ -93,12 +98,22 @@ export const runtime: Command = {
       line: 'agent runtime install --runtime containerd --root /host --write-config',
       what: 'configure containerd of the node from a DaemonSet',
     },
+    {
+      line: 'agent runtime print talos',
+      what: 'print the settings to paste for a node whose files cannot be written',
+    },
     { line: 'agent runtime uninstall', what: 'restore the configuration of the runtimes' },
   ],
   async run(given, terminal) {
     const action = actionOf(given)
+    if (action === 'print') {
+      const kind = printedKindOf(given)
+      await terminal.out(printedSettings(kind, await mirrorSettingsOf(given, terminal, { isStrict: true })))
+      return 0
+    }
+    if (given.positionals.length > 1) throw usageError(`agent runtime ${action} takes no further argument`)
     const options = optionsOf(action, given)
-    const mirror = await mirrorSettingsOf(action, given, terminal)
+    const mirror = await mirrorSettingsOf(given, terminal, { isStrict: action === 'install' })
     const reports = await withCommandErrors(() => OPERATIONS[action](mirror, options))
     await terminal.out(
       given.switches.has('json')
@@ -127,13 +142,24 @@ async function withCommandErrors(
   }
 }
 
-function actionOf({ positionals: [name = ''] }: Invocation): Action {
+function actionOf({ positionals: [name = ''] }: Invocation): (typeof ACTIONS)[number] {
   const action = ACTIONS.find((known) => known === name)
   if (action !== undefined) return action
-  const suggestion = nearest(name, ACTIONS)
-  throw usageError(
-    `unknown action ${JSON.stringify(name)}; ${suggestion === undefined ? 'expected install, uninstall or show' : `did you mean ${suggestion}?`}`,
-  )
+  throw unknownWord('action', name, ACTIONS)
+}
+
+function printedKindOf({ positionals: [, name] }: Invocation): PrintedKind {
+  if (name === undefined)
+    throw usageError(`agent runtime print needs to know for what; expected ${PRINTED_KINDS.join(', ')}`)
+  const kind = PRINTED_KINDS.find((known) => known === name)
+  if (kind !== undefined) return kind
+  throw unknownWord('kind', name, PRINTED_KINDS)
+}
+
+function unknownWord(what: string, name: string, words: readonly string[]): CommandError {
+  const suggestion = nearest(name, words)
+  const hint = suggestion === undefined ? `expected ${words.join(', ')}` : `did you mean ${suggestion}?`
+  return usageError(`unknown ${what} ${JSON.stringify(name)}; ${hint}`)
 }
 
 function optionsOf(action: Action, given: Invocation): Options {
@@ -143,76 +169,4 @@ function optionsOf(action: Action, given: Invocation): Options {
     isDryRun: action === 'show' || given.switches.has('dry-run'),
     withDiff: given.switches.has('dry-run'),
   }
-}
-
-async function mirrorSettingsOf(
-  action: Action,
-  given: Invocation,
-  terminal: Terminal,
-): Promise<MirrorSettings> {
-  const listen = await loadSetting('listen', givenSettings(given, terminal))
-  if (listen.port === 0)
-    throw usageError(
-      '--listen has port 0, which stands for any port; give the port that the agent listens on',
-    )
-  // An agent that listens on all addresses is reached through the loopback address.
-  const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listen.host] ?? listen.host
-  const only = registriesOf(given, 'only')
-  const upstreams = await upstreamsOf(action, given, terminal)
-  return {
-    address: formatAddress({ host, port: listen.port }),
-    isLoopback: isLoopback(host),
-    tls: await tlsOf(action, host, { given, terminal }),
-    only: only.length === 0 ? undefined : only,
-    alsoFor: [...new Set([...registriesOf(given, 'registry'), ...upstreams])],
-    containerdConfig: absolute(singleValue(given, 'containerd-config') ?? DEFAULT_CONFIG),
-    writeConfig: given.switches.has('write-config'),
-  }
-}
-
-/** The registries that the settings name. `show` and `uninstall` also work for users who may not read the settings. */
-async function upstreamsOf(
-  action: Action,
-  given: Invocation,
-  terminal: Terminal,
-): Promise<readonly string[]> {
-  const loading = loadSetting('upstreams', givenSettings(given, terminal))
-  const entries = await (action === 'install' ? loading : loading.catch(() => []))
-  return entries.map(({ namespace }) => namespace)
-}
-
-function registriesOf(given: Invocation, flag: string): readonly string[] {
-  return valuesOf(given, flag).map((name) => {
-    const registry = parseRegistryHost(name)
-    if (registry !== undefined) return registry
-    throw usageError(
-      `--${flag} is ${JSON.stringify(name)}; expected a registry such as docker.io or localhost:5000`,
-    )
-  })
-}
-
-async function tlsOf(
-  action: Action,
-  host: string,
-  { given, terminal }: { given: Invocation; terminal: Terminal },
-): Promise<Tls | undefined> {
-  const certFile = await loadSetting('tlsCert', givenSettings(given, terminal))
-  const caFile = singleValue(given, 'ca-file')
-  if (certFile === undefined) {
-    if (caFile === undefined) return undefined
-    throw usageError('--ca-file is only for an agent with TLS; give --tls-cert too')
-  }
-  if (action === 'install') return await agentTls(certFile, { host, caFile })
-  // `show` and `uninstall` also work for users who may not read the certificate.
-  return await agentTls(certFile, { host, caFile }).catch(() => ({ ca: undefined }))
-}
-
-function absolute(path: string): string {
-  if (path.startsWith('/')) return path
-  throw usageError(`--containerd-config is ${JSON.stringify(path)}; expected an absolute path on the host`)
-}
-
-function valuesOf({ values }: Invocation, flag: string): readonly string[] {
-  const value = values[flag]
-  return value === undefined ? [] : typeof value === 'string' ? [value] : value
 }

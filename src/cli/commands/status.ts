@@ -2,10 +2,11 @@ import { objectStoreReadsText, objectStoreUploadsText } from '../../observe/obje
 import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
 import { StatusReport } from '../../schemas/status-report.ts'
 import { adminFlags, adminTarget } from '../context/admin-target.ts'
-import { callApi } from '../context/client.ts'
+import { callApi, interrupted } from '../context/client.ts'
 import { type Command, JSON_FLAG } from '../context/command.ts'
 import { givenSettings } from '../context/settings.ts'
 import { digestText, table } from '../terminal/table.ts'
+import { watch } from '../terminal/watch.ts'
 
 /** How many peers the table lists; the JSON has more. */
 const MAX_PEERS = 20
@@ -13,23 +14,48 @@ const MAX_PEERS = 20
 /** `agent status`. */
 export const status: Command = {
   positionals: [],
-  flags: [...adminFlags(), JSON_FLAG],
+  flags: [
+    {
+      name: 'watch',
+      kind: 'switch',
+      help: 'show the state again every two seconds, until Ctrl-C',
+      defaultText: undefined,
+    },
+    ...adminFlags(),
+    JSON_FLAG,
+  ],
   examples: [
     {
       line: 'agent status',
       what: 'show store, transfers, local sources, upstreams, peers and savings of the agent on this node',
     },
+    { line: 'agent status --watch', what: 'follow the state on a terminal' },
     { line: 'agent status --json | jq .store', what: 'print JSON for scripts' },
   ],
   async run(given, terminal) {
     const admin = await adminTarget(givenSettings(given, terminal))
-    const report = await callApi(admin, { method: 'GET', path: '/api/v1/status' }, StatusReport)
-    await terminal.out(
-      given.switches.has('json')
-        ? `${JSON.stringify(report, undefined, 2)}\n`
-        : statusText(report, Date.now(), terminal.isInteractive),
-    )
-    return 0
+    const isJson = given.switches.has('json')
+    const read = (signal?: AbortSignal): Promise<StatusReport> =>
+      callApi(
+        admin,
+        { method: 'GET', path: '/api/v1/status', ...(signal === undefined ? {} : { signal }) },
+        StatusReport,
+      )
+    if (!given.switches.has('watch')) {
+      const report = await read()
+      const text = statusText(report, Date.now(), terminal.isInteractive)
+      await terminal.out(isJson ? `${JSON.stringify(report, undefined, 2)}\n` : text)
+      return 0
+    }
+    const signal = terminal.stopped()
+    const show = async (): Promise<string> => {
+      const report = await read(signal)
+      return isJson ? `${JSON.stringify(report)}\n` : statusText(report, Date.now(), terminal.isInteractive)
+    }
+    await watch(terminal, signal, show).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+    throw interrupted(signal.reason, 'interrupted')
   },
 }
 

@@ -3,7 +3,7 @@ import { request as requestTls } from 'node:https'
 import * as v from 'valibot'
 import { formatAddress, type SocketAddress } from '../../config/values/address.ts'
 import { plain } from '../../observe/text.ts'
-import { ErrorReport } from '../../schemas/error-report.ts'
+import { ErrorReport } from '../../schemas/units.ts'
 import type { AdminTarget } from './admin-target.ts'
 import { CommandError } from './command.ts'
 
@@ -182,6 +182,6 @@ function connectionLost(admin: SocketAddress, cause: unknown): CommandError {
 }
 
 /** The user has interrupted the command. */
-export function interrupted(cause: unknown): CommandError {
-  return new CommandError('interrupted; completed work is kept', { exitCode: 130, cause })
+export function interrupted(cause: unknown, message = 'interrupted; completed work is kept'): CommandError {
+  return new CommandError(message, { exitCode: 130, cause })
 }

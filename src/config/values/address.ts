@@ -43,6 +43,18 @@ export function parseHost(text: string): string | undefined {
   return address === undefined || address.port === 0 ? undefined : formatAddress(address)
 }
 
+/** Whether no two programs can listen at these addresses at once. Port 0 means any free one, so it is no obstacle. */
+export function doCollide(one: SocketAddress, other: SocketAddress): boolean {
+  if (one.port === 0 || one.port !== other.port) return false
+  const [host, otherHost] = [one, other].map(({ host }) => (host === 'localhost' ? '127.0.0.1' : host))
+  return host === otherHost || isWildcard(one.host, other.host) || isWildcard(other.host, one.host)
+}
+
+/** Linux takes connections over IPv4 at `::`, too. */
+function isWildcard(host: string, other: string): boolean {
+  return host === '::' || (host === '0.0.0.0' && !isIPv6(other))
+}
+
 export function formatAddress(address: SocketAddress): string {
   return isIPv6(address.host) ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }

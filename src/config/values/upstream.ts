@@ -7,6 +7,7 @@ import {
   listOf,
   matching,
   needs,
+  oneOf,
   path,
   record,
   refuse,
@@ -44,6 +45,10 @@ export interface UpstreamSettings {
   readonly realms: readonly string[]
   /** What a GiB from the registry costs, for the report of what was saved. */
   readonly costPerGiB: number | undefined
+  /** `upstream`: the registry decides which client gets what is cached of it. */
+  readonly authorize: 'upstream' | undefined
+  /** For how long a right that it has confirmed counts while it cannot be asked. */
+  readonly authorizeStaleMs: number
 }
 
 /** The settings of a registry without an entry, and the values that an entry leaves out. */
@@ -60,6 +65,8 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
   allowPrivateTargets: false,
   realms: Object.freeze([]) as readonly string[],
   costPerGiB: undefined,
+  authorize: undefined,
+  authorizeStaleMs: 86_400_000,
 }) satisfies Omit<UpstreamSettings, 'namespace'>
 
 const REPOSITORY_PREFIX =
@@ -98,6 +105,8 @@ const fields = {
     'a price such as 0.09, in a currency of your choice',
     textLike(/^\d{1,6}(?:\.\d{1,6})?$/),
   ),
+  authorize: oneOf('upstream'),
+  authorizeStale: duration,
 }
 const entry = record(
   fields,
@@ -106,6 +115,7 @@ const entry = record(
     needs('username', 'password', 'passwordFile'),
     needs('password', 'username'),
     needs('passwordFile', 'username'),
+    needs('authorizeStale', 'authorize'),
   ],
 )
 
@@ -115,6 +125,13 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     return refuse(item, 'has no namespace; expected the registry that clients ask for, such as docker.io')
   }
   if (given.host?.length === 0) return refuse(item, 'has an empty list of hosts; give one or leave host out')
+  if (given.authorize !== undefined && (given.host?.length ?? 1) > 1)
+    return refuse(
+      item,
+      'has several hosts and authorize; give one host, that of the registry, which gets the logins of clients',
+    )
+  if (given.authorizeStale !== undefined && given.authorize === undefined)
+    return refuse(item, 'gives authorizeStale without authorize')
   return Object.freeze({
     namespace: given.namespace,
     hosts: given.host ?? UPSTREAM_DEFAULTS.hosts,
@@ -129,6 +146,8 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     allowPrivateTargets: given.allowPrivateTargets ?? UPSTREAM_DEFAULTS.allowPrivateTargets,
     realms: given.realms ?? UPSTREAM_DEFAULTS.realms,
     costPerGiB: given.costPerGiB,
+    authorize: given.authorize,
+    authorizeStaleMs: given.authorizeStale ?? UPSTREAM_DEFAULTS.authorizeStaleMs,
   })
 }
 

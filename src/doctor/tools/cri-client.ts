@@ -24,16 +24,16 @@ export class CriError extends Error {
 }
 
 export async function pullByCri(socket: string, image: string, options: Options): Promise<void> {
-  await call(socket, 'PullImage', imageRequest(image), options)
+  await callCri(socket, 'PullImage', imageRequest(image), options)
 }
 
 export async function removeByCri(socket: string, image: string, options: Options): Promise<void> {
-  await call(socket, 'RemoveImage', imageRequest(image), options)
+  await callCri(socket, 'RemoveImage', imageRequest(image), options)
 }
 
 /** Rejects if the image service does not answer. */
 export async function askCri(socket: string, options: Options): Promise<void> {
-  await call(socket, 'ListImages', Buffer.alloc(0), options)
+  await callCri(socket, 'ListImages', Buffer.alloc(0), options)
 }
 
 /** `{ image: { image } }`: field 1 of the request is an ImageSpec, and field 1 of that the name. */
@@ -43,7 +43,13 @@ function imageRequest(image: string): Buffer {
   return Buffer.concat([Buffer.from([0x0a, name.length + 2, 0x0a, name.length]), name])
 }
 
-async function call(path: string, method: string, message: Buffer, { signal }: Options): Promise<void> {
+/** Calls a method of the image service; its answer is not read. */
+export async function callCri(
+  path: string,
+  method: string,
+  message: Buffer,
+  { signal }: Options,
+): Promise<void> {
   const connection = connectSocket(path)
   // The errors of a connection that is not there yet name their reason, those of a session do not.
   await once(connection, 'connect', { signal })

@@ -16,11 +16,13 @@ import {
 import type { FoundImage, ImageNames, ImportSource, LeftOut, Located } from './import-source.ts'
 import { LayoutImages } from './layout-images.ts'
 
+/** The name of a file or an image: messages repeat it. */
+const Name = v.pipe(v.string(), v.regex(/^\P{Cc}{0,1000}$/u))
 const ArchiveManifest = v.array(
   v.object({
-    Config: v.string(),
-    RepoTags: v.nullish(v.array(v.string())),
-    Layers: v.nullish(v.array(v.string())),
+    Config: Name,
+    RepoTags: v.nullish(v.array(Name)),
+    Layers: v.nullish(v.array(Name)),
   }),
 )
 const ConfigFile = v.object({

@@ -30,6 +30,11 @@ export interface LaneTls {
   /** The authorities, in PEM; undefined for those of the system. */
   readonly ca: readonly string[] | undefined
   readonly rejectUnauthorized: boolean
+  /**
+   * What the lane presents, in PEM. With it, the names in the server's certificate mean nothing: the main thread looks at the
+   * certificate that `connected` reports before it sends a request.
+   */
+  readonly own?: { readonly key: string; readonly cert: string } | undefined
 }
 
 /** A server, with the addresses that its name was resolved to and that may be used. */
@@ -39,6 +44,17 @@ export interface LaneTarget {
   readonly addresses: readonly LookupAddress[]
   /** The number of the TLS settings, which the lane was told before; undefined: without TLS. */
   readonly tls: number | undefined
+  /** A TLS session of an earlier connection, which this one may resume. */
+  readonly session?: Uint8Array | undefined
+}
+
+/** The other end of a TLS connection to which the lane has presented a certificate of its own. */
+export interface TlsServerFacts {
+  readonly alpn: string | false
+  /** A resumed handshake shows no certificate: the server has the one of the earlier connection. */
+  readonly isResumed: boolean
+  /** In DER. */
+  readonly certificate: Uint8Array | undefined
 }
 
 /** Commands about connections. `connection` numbers those of the lane. */
@@ -89,7 +105,9 @@ export type FileReport =
   | { readonly is: 'ended'; readonly file: number }
 
 export type ConnectionReport =
-  | { readonly is: 'connected'; readonly connection: number }
+  | { readonly is: 'connected'; readonly connection: number; readonly server: TlsServerFacts | undefined }
+  /** A TLS session that a later connection to the same server may resume. */
+  | { readonly is: 'session'; readonly connection: number; readonly session: Uint8Array }
   | {
       readonly is: 'head'
       readonly connection: number

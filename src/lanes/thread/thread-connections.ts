@@ -1,5 +1,6 @@
-import { Http1Connection } from '../../lib/http1/http1-connection.ts'
-import { connectSocket, type TlsContext, tlsContextOf } from './connect-socket.ts'
+import { TLSSocket } from 'node:tls'
+import { type ConnectSocket, Http1Connection } from '../../lib/http1/http1-connection.ts'
+import { connectSocket, factsOf, type TlsContext, tlsContextOf } from './connect-socket.ts'
 import { LentMemory } from './lent-memory.ts'
 import type { ConnectionCommand, LaneTarget, LaneTls } from './messages.ts'
 import { post, postedError } from './post.ts'
@@ -60,11 +61,20 @@ class ThreadConnection {
   connect(target: LaneTarget, contextOf: () => TlsContext | undefined): void {
     const { signal } = this.#connecting
     void this.#reportingFailure(async () => {
-      const connection = await Http1Connection.open(connectSocket(target, contextOf()), { signal })
+      const tls = contextOf()
+      const begin = connectSocket(target, tls)
+      let mutual: TLSSocket | undefined
+      const connect: ConnectSocket = (onread) => {
+        const socket = begin(onread)
+        if (tls?.isMutual === true && socket instanceof TLSSocket) mutual = socket
+        mutual?.on('session', (session) => post({ is: 'session', connection: this.#number, session }))
+        return socket
+      }
+      const connection = await Http1Connection.open(connect, { signal })
       // The reason of a failure reaches whoever waits for it first.
-      connection.onClosed = () => setImmediate(() => this.#closed(new Error('the connection has closed')))
+      connection.onClosed = () => setImmediate(() => this.#closed(new Error('the connection was closed')))
       this.#connection = connection
-      post({ is: 'connected', connection: this.#number })
+      post({ is: 'connected', connection: this.#number, server: mutual && factsOf(mutual) })
     })
   }
 

@@ -1,6 +1,7 @@
 import { DOCKER_HUB, parseRegistryHost } from '../../oci/names/registry-host.ts'
 import type { Document } from '../input/document.ts'
 import { at, isTable, type Table, tableAt, text } from '../input/tree.ts'
+import { addBucket } from '../output/buckets.ts'
 import type { Draft } from '../output/draft.ts'
 import { endpointOf, registryHost } from '../output/mirrors.ts'
 import { type Kind, listenAddress, noteOthers } from './kind.ts'
@@ -42,7 +43,7 @@ export const dockerRegistry: Kind = {
     const config = configOf(document)
     convertProxy(config, draft)
     convertHttp(tableAt(config, 'http'), draft)
-    convertStorage(tableAt(config, 'storage'), draft)
+    convertStorage(tableAt(config, 'storage'), namespaceOf(config), draft)
     draft.set('logLevel', LOG_LEVELS[text(at(config, 'log', 'level')) ?? text(config['loglevel']) ?? ''])
     noteOthers(draft, config, [...SECTIONS, 'loglevel'], {
       reasons: {
@@ -116,7 +117,13 @@ function convertHttp(http: Table, draft: Draft): void {
   noteOthers(draft, http, WITHOUT_NOTE, { path: 'http.' })
 }
 
-function convertStorage(storage: Table, draft: Draft): void {
+/** The registry whose mirror this is; undefined: none. */
+function namespaceOf(config: Table): string | undefined {
+  const url = text(at(config, 'proxy', 'remoteurl'))
+  return url === undefined || !URL.canParse(url) ? undefined : parseRegistryHost(new URL(url).host)
+}
+
+function convertStorage(storage: Table, registry: string | undefined, draft: Draft): void {
   const folder = text(at(storage, 'filesystem', 'rootdirectory'))
   if (folder !== undefined) {
     draft.note(
@@ -124,8 +131,22 @@ function convertStorage(storage: Table, draft: Draft): void {
     )
   }
   for (const driver of Object.keys(storage)) {
-    if (/^(?:s3|s3aws|gcs|azure|swift|oss|cos)$/.test(driver)) {
+    const bucket = text(at(storage, driver, 'bucket'))
+    if (/^s3(?:aws)?$/.test(driver) && bucket !== undefined) {
+      convertBucket(bucket, tableAt(storage, driver), registry, draft)
+    } else if (/^(?:s3|s3aws|gcs|azure|swift|oss|cos)$/.test(driver)) {
       draft.note(`Leat stores content in a folder, not with storage.${driver}; set data and maxBytes.`)
     }
   }
+}
+
+function convertBucket(bucket: string, s3: Table, registry: string | undefined, draft: Draft): void {
+  if (registry === undefined) {
+    draft.note(
+      `The bucket ${bucket} can be read as it is: set objectStore, with the name under which its images are known as its registry; see docs/object-store.md.`,
+    )
+    return
+  }
+  const [folder, host, region] = ['rootdirectory', 'regionendpoint', 'region'].map((key) => text(s3[key]))
+  addBucket(draft, { bucket, folder, host, region, registry })
 }

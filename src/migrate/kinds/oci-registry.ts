@@ -3,6 +3,7 @@ import type { Document } from '../input/document.ts'
 import { durationOf } from '../input/duration.ts'
 import { type Process, readFlags } from '../input/process.ts'
 import { at, isNo, isTable, isYes, type Table, type Tree, tableAt, tables, text } from '../input/tree.ts'
+import { addBucket } from '../output/buckets.ts'
 import type { Draft } from '../output/draft.ts'
 import { registryHost } from '../output/mirrors.ts'
 import { type Kind, listenAddress, noteOthers } from './kind.ts'
@@ -106,8 +107,10 @@ function convertChart(chart: Table, draft: Draft): void {
   const upstream = tableAt(chart, 'upstream')
   for (const entry of tables(at(upstream, 'config', 'contents'))) convertUpstream(entry, draft)
   draft.set('defaultNamespace', text(upstream['default_namespace']))
-  if (text(at(chart, 'storage', 'mode')) === 's3')
-    noteBucket(text(at(chart, 'storage', 's3', 'bucket')), draft)
+  if (text(at(chart, 'storage', 'mode')) === 's3') {
+    const s3 = tableAt(chart, 'storage', 's3')
+    convertBucket({ bucket: text(s3['bucket']), host: text(s3['host']), region: text(s3['region']) }, draft)
+  }
 }
 
 function convertProcess({ env, words }: Process, draft: Draft): void {
@@ -137,11 +140,19 @@ function convertProcess({ env, words }: Process, draft: Draft): void {
       `The cache in ${root} has another layout: take it over with agent import --from oci-registry:${root}.`,
     )
   if (words.includes('s3') || env['S3_BUCKET'] !== undefined) {
-    noteBucket(flags['bucket'] ?? env['S3_BUCKET'], draft)
+    const s3 = (name: string): string | undefined =>
+      flags[name] ?? flags[`s3-${name}`] ?? (env[`S3_${name.toUpperCase()}`] || undefined)
+    convertBucket({ bucket: s3('bucket'), host: s3('host'), region: s3('region') }, draft)
   }
 }
 
-function noteBucket(bucket: string | undefined, draft: Draft): void {
-  const which = bucket === undefined ? '' : ` (bucket ${bucket})`
-  draft.note(`Leat stores content in a folder, not in S3${which}; set data and maxBytes.`)
+interface OwnBucket {
+  readonly bucket: string | undefined
+  readonly host: string | undefined
+  readonly region: string | undefined
+}
+
+function convertBucket({ bucket, host, region }: OwnBucket, draft: Draft): void {
+  if (bucket === undefined) draft.note('The bucket has no name: set objectStore; see docs/object-store.md.')
+  else addBucket(draft, { bucket, host, region, layout: 'oci-registry' })
 }

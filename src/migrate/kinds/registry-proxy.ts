@@ -13,7 +13,7 @@ export const registryProxy: Kind = {
   recognizes: ({ toml }) => KEYS.some((key) => toml?.[key] !== undefined),
   convert({ toml = {} }, draft) {
     draft.set('listen', LISTEN)
-    const [registry, , proxy] = KEYS.map((key) => text(toml[key]))
+    const [registry, temporary, proxy] = KEYS.map((key) => text(toml[key]))
     if (registry !== undefined) {
       draft.note(
         `Leat takes pushes to the repositories that hosted names: name them there, and push to them again what is in ${registry}; agent import --from registry-proxy:${registry} takes images over for pulls under other names.`,
@@ -23,6 +23,9 @@ export const registryProxy: Kind = {
       draft.note(
         `The cache in ${proxy} has another layout: take it over with agent import --from registry-proxy:${proxy}.`,
       )
+    if (temporary !== undefined) {
+      draft.note(`Nothing takes the place of ${temporary}: uploads under way are in the data folder, too.`)
+    }
     noteOthers(draft, toml, KEYS)
   },
 }

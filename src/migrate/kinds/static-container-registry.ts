@@ -15,22 +15,37 @@ export const staticContainerRegistry: Kind = {
     const end = words.findIndex((word, i) => i > program && /^(?:[0-9]?>.*|\||&&|;|\|\||tee)$/.test(word))
     const { flags, others } = readFlags(words.slice(program + 1, end < 0 ? undefined : end), SWITCHES)
     const dir = others.find((word) => !word.includes('>')) ?? '.'
-    const root = flags['server-root']
     draft.source({ dir, namePrefix: flags['name-prefix']?.replace(/^\/+/, ''), exclusive: true })
     if (!dir.startsWith('/')) {
       draft.note(
         `dir is ${JSON.stringify(dir)}; write the whole path, because the agent may start in another folder.`,
       )
     }
-    if (root !== undefined && root !== dir) {
-      draft.note(`server-root ${root} is not needed: Leat serves the files of ${dir} itself, without nginx.`)
-    }
-    for (const name of SWITCHES.slice(0, 2)) {
-      if (flags[name] !== undefined)
-        draft.note(`${name} is not needed: Leat serves the files itself, without nginx.`)
-    }
-    draft.note('Set listen to the address where nginx has served the images.')
+    draft.note(
+      `Leat serves the files of ${dir} itself: set listen to the address where nginx has served them.`,
+    )
+    draft.note(`To serve them by nginx as before: ${exportCommand(dir, flags)}.`)
   },
+}
+
+/** The command that writes what the tool has written. */
+function exportCommand(dir: string, flags: Readonly<Record<string, string | undefined>>): string {
+  const [without, only] = SWITCHES.map((name) => flags[name] !== undefined)
+  const constants = only === true ? 'only' : without === true ? 'without' : undefined
+  const options = Object.entries({
+    'name-prefix': flags['name-prefix'],
+    'server-root': flags['server-root'],
+    constants,
+  })
+  const given = options.flatMap(([name, value]) =>
+    value === undefined ? [] : ` --${name} ${inShell(value)}`,
+  )
+  return `agent export --from ${inShell(`dir:${dir}`)} --to static:DIR --nginx FILE${given.join('')}`
+}
+
+/** In quotes if the shell would not take it as it is. */
+function inShell(word: string): string {
+  return /^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 function isProcess({ words, image }: Process): boolean {

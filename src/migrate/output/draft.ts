@@ -1,7 +1,13 @@
 import { SETTINGS, type Setting } from '../../config/schema.ts'
 import type { GivenEntry, GivenValue } from '../../config/values/format.ts'
 import { SettingsError } from '../../config/values/settings-error.ts'
-import type { FileSettings, RedirectEntry, SourceEntry, UpstreamEntry } from './file-settings.ts'
+import type {
+  FileSettings,
+  ObjectStoreEntry,
+  RedirectEntry,
+  SourceEntry,
+  UpstreamEntry,
+} from './file-settings.ts'
 
 /** Where the passwords of registries belong that stood in clear in the settings of another tool. */
 const PASSWORD_FOLDER = '/etc/leat/passwords'
@@ -48,6 +54,14 @@ export class Draft {
   source(entry: SourceEntry): void {
     const defined = withoutUndefined(entry)
     if (this.#isValid('sources', [defined])) this.#sources.push(defined)
+  }
+
+  objectStore(entry: ObjectStoreEntry): void {
+    const defined = withoutUndefined(entry)
+    const known = this.#settings.objectStore
+    if (known !== undefined) {
+      if (isOther(known, defined)) this.note(`objectStore stays ${known.url}, so ${entry.url} is left out.`)
+    } else if (this.#isValid('objectStore', defined)) this.#settings.objectStore = defined
   }
 
   redirect(entry: RedirectEntry): void {

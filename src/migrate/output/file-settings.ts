@@ -9,6 +9,7 @@ export interface FileSettings {
   allow?: readonly string[]
   upstreams?: readonly UpstreamEntry[]
   sources?: readonly SourceEntry[]
+  objectStore?: ObjectStoreEntry
   redirects?: readonly RedirectEntry[]
 }
 
@@ -38,4 +39,14 @@ export interface SourceEntry {
   readonly namePrefix?: string | undefined
   readonly prefixes?: readonly string[] | undefined
   readonly exclusive?: boolean | undefined
+}
+
+/** The setting `objectStore`, as far as other tools have a counterpart. */
+export interface ObjectStoreEntry {
+  readonly url: string
+  readonly endpoint?: string | undefined
+  readonly region?: string | undefined
+  /** The registry of all names, if the bucket has them without one. */
+  readonly registry?: string | undefined
+  readonly layout?: 'oci-registry' | undefined
 }

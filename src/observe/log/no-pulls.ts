@@ -7,17 +7,14 @@ const QUIET_MS = 60 * 60 * 1000
  * Calls `report` once if no client asks for a manifest or a blob in the first hour. Returns the function that ends the
  * subscription.
  */
-export function whenNothingIsPulled(
-  report: () => void,
-  { quietMs = QUIET_MS }: { quietMs?: number } = {},
-): () => void {
+export function whenNothingIsPulled(report: () => void): () => void {
   const unsubscribe = subscribe('request.ended', ({ reference }) => {
     if (reference !== undefined) end()
   })
   const timer = setTimeout(() => {
     unsubscribe()
     report()
-  }, quietMs).unref()
+  }, QUIET_MS).unref()
   const end = (): void => {
     unsubscribe()
     clearTimeout(timer)

@@ -117,13 +117,13 @@ export class Metrics {
     labels: ['outcome'],
   })
   readonly #objectStoreReadSeconds = new Histogram({
-    name: 'leat_object_store_read_seconds',
+    name: 'leat_object_store_read_duration_seconds',
     help: 'How long the object store took to bring a content, or to say that it does not have it.',
     labels: ['outcome'],
     bounds: UPSTREAM_BUCKETS_SECONDS,
   })
   readonly #objectStoreAnswerSeconds = new Histogram({
-    name: 'leat_object_store_answer_seconds',
+    name: 'leat_object_store_answer_duration_seconds',
     help: 'Time until the bytes of a content of the object store begin.',
     labels: [],
     bounds: UPSTREAM_BUCKETS_SECONDS,
@@ -188,6 +188,10 @@ export class Metrics {
       for (const kind of ['manifest', 'blob']) this.#flights.add(0, { kind, outcome })
     }
     for (const outcome of TAG_OUTCOMES) this.#tagRevalidations.add(0, { outcome })
+    for (const route of ['manifest', 'blob']) this.#requests.add(0, { route, method: 'GET', code: '200' })
+    for (const outcome of ['hit', 'miss', 'failed']) this.#objectStoreReads.add(0, { outcome })
+    for (const outcome of ['sent', 'there']) this.#objectStoreUploads.add(0, { outcome })
+    this.#objectStoreUploadedBytes.add(0, {})
     this.#eventMetrics = this.#allEventMetrics(options.version)
     this.#subscriptions = this.#subscribe()
   }

@@ -1,11 +1,13 @@
 import type { Parsed } from '../../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
+import type { EventLine } from '../../schemas/event-report.ts'
 import type { HistoryReport } from '../../schemas/history-report.ts'
 import type { PullsReport } from '../../schemas/pull-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { WhyReport } from '../../schemas/why-report.ts'
 import type { GaugeValues } from '../metrics/gauges.ts'
 import { Metrics } from '../metrics/metrics.ts'
+import { EventFollowers } from '../records/event-followers.ts'
 import { FileProblems } from '../records/file-problems.ts'
 import { HostRecords } from '../records/hosts.ts'
 import { Journal } from '../records/journal.ts'
@@ -22,6 +24,7 @@ export class Reporter {
   readonly #journal = new Journal()
   readonly #hosts = new HostRecords()
   readonly #fileProblems = new FileProblems()
+  readonly #followers = new EventFollowers()
   readonly #metrics: Metrics
 
   constructor(view: NodeView) {
@@ -39,6 +42,10 @@ export class Reporter {
 
   history(): HistoryReport {
     return historyReport(this.#view.history())
+  }
+
+  events(signal: AbortSignal): AsyncIterable<EventLine> | undefined {
+    return this.#followers.follow(signal)
   }
 
   blobs(): AsyncIterable<BlobReport> {

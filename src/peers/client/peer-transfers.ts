@@ -41,7 +41,7 @@ export class PeerTransfers {
 
   /** Gives undefined when this node has no peers. A transfer is under way from the moment when its flight asks the peers. */
   create(want: Want): PeerTransfer | undefined {
-    const { owners, localContent } = this.#options
+    const { owners, localContent, peerClient } = this.#options
     if (!owners.hasPeers) return undefined
     const { self } = owners
     const { digest } = want
@@ -52,7 +52,10 @@ export class PeerTransfers {
       trackers: () => this.#trackersOf(want),
       download: (parent, intake, signal) => this.#download(parent, want, intake, signal),
       downloadRate: this.#downloadRate,
-      onBegin: () => this.#underWay.set(digest, transfer),
+      onBegin: () => {
+        this.#underWay.set(digest, transfer)
+        peerClient.prepareDownload()
+      },
       onEnd: () => {
         if (this.#underWay.get(digest) === transfer) this.#underWay.delete(digest)
       },

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto'
+import type { KeyObject, X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { memberIdOf } from './identity.ts'
 import type { MemberId } from './member.ts'
@@ -35,8 +35,10 @@ export interface RemoteIdentity {
  */
 export function remoteIdentityOf(socket: TLSSocket): RemoteIdentity | undefined {
   const certificate = socket.getPeerX509Certificate()
-  if (certificate === undefined) return undefined
-  const { publicKey, fingerprint256 } = certificate
+  return certificate && remoteIdentityIn(certificate)
+}
+
+export function remoteIdentityIn({ publicKey, fingerprint256 }: X509Certificate): RemoteIdentity {
   return {
     id: publicKey.asymmetricKeyType === 'ed25519' ? memberIdOfKey(publicKey) : undefined,
     fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),

@@ -1,3 +1,4 @@
+import type { LanePool } from '../../lanes/lane-pool.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { VouchedIntake, Want } from '../../ports/source.ts'
 import type { PeerCredentials } from '../identity/credentials.ts'
@@ -25,6 +26,8 @@ const DEFAULT_LIMITS: PeerClientLimits = {
 export interface PeerClientOptions {
   readonly credentials: PeerCredentials
   readonly resources: ConnectionResources
+  /** Receive the contents. */
+  readonly lanes: LanePool
   readonly limits?: Partial<PeerClientLimits> | undefined
 }
 
@@ -33,10 +36,12 @@ export class PeerClient {
   readonly #connector: PeerConnector
   readonly #control: ControlClient
   readonly #content: ContentClient
+  readonly #lanes: LanePool
 
-  constructor({ credentials, resources, limits }: PeerClientOptions) {
+  constructor({ credentials, resources, lanes, limits }: PeerClientOptions) {
     const { connectMs, idleMs, silenceMs, maxIdleSessions } = { ...DEFAULT_LIMITS, ...limits }
-    this.#connector = new PeerConnector(credentials, { connectMs })
+    this.#lanes = lanes
+    this.#connector = new PeerConnector(credentials, { connectMs, lanes })
     const connector = this.#connector
     const { lingerMs } = resources
     this.#control = new ControlClient({ connector, lingerMs, idleMs, silenceMs, maxIdle: maxIdleSessions })
@@ -60,6 +65,11 @@ export class PeerClient {
     options: { signal: AbortSignal; ms: number },
   ): Promise<StartedExchange> {
     return this.#control.request(member, message, options)
+  }
+
+  /** Says that a download may follow soon: a lane takes a while to start. */
+  prepareDownload(): void {
+    this.#lanes.prepare()
   }
 
   /**

@@ -83,6 +83,13 @@ export function respondFailure(exchange: HttpExchange, error: unknown, requested
   if (error instanceof Failure) exchange.facts.failedSource = error.details.source
 }
 
+/** The answer to a client that may not know whether there is something, and asks the registry itself then. */
+export function absentAnswer(requested: RequestedKind, message: string): ErrorAnswer {
+  // A client that looks for signatures would take 404 for "not signed".
+  if (requested === 'referrers') return { status: 502, code: 'UNAVAILABLE', message }
+  return { status: 404, code: UNKNOWN_CODES[requested], message }
+}
+
 /**
  * Maps failures to HTTP; no other code does. After most 4xx and 5xx answers clients continue with the next host. The
  * exceptions are never sent: after 408 and 429 clients retry at once, and after 401 and 403 some give up. `registry` is
@@ -102,9 +109,7 @@ function errorAnswerFor(error: unknown, requested: RequestedKind, registry: stri
       return { ...common, status: 404, code: UNKNOWN_CODES[requested] }
     case 'denied':
     case 'unlisted':
-      // A client that looks for signatures would take 404 for "not signed".
-      if (requested === 'referrers') return { ...common, status: 502, code: 'UNAVAILABLE' }
-      return { ...common, status: 404, code: UNKNOWN_CODES[requested] }
+      return { ...common, ...absentAnswer(requested, message) }
     case 'unsupported':
       return { ...common, status: STATUS_IF_UNSUPPORTED[requested], code: 'UNSUPPORTED' }
     case 'corrupt':

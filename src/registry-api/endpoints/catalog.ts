@@ -8,7 +8,6 @@ import type { BodyResources } from '../answer/body.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
-import { visibleRepositories } from './visible-repositories.ts'
 
 /** Lists the repositories that this agent has served and the client may see, under names that work in paths of this API. */
 export async function respondCatalog(
@@ -22,14 +21,14 @@ export async function respondCatalog(
     lists,
   }: {
     resolver: Resolver
-    access: AccessControl | undefined
+    access: AccessControl
     push: { readonly hosted: Pick<HostedRegistry, 'isHosted'> } | undefined
     isAllowed: (repository: Repository) => boolean
     lists: BodyResources
   },
 ): Promise<void> {
   const all = (await resolver.repositories()).filter(isAllowed)
-  const repositories = await visibleRepositories(all, exchange, { resolver, access })
+  const repositories = await access.filterListable(exchange.caller, all)
   const names = repositories.map((one) => nameInPath(one, push?.hosted.isHosted(one) === true))
   // Names of this agent have no registry, and `registryInPath` replaces `:` by `__`, which changes the order.
   names.sort()

@@ -7,19 +7,14 @@ import { respondError } from '../answer/respond.ts'
 import type { HttpExchange } from '../exchange/http-exchange.ts'
 import { respondPage } from './lists.ts'
 import type { Query } from './query.ts'
-import { visibleRepositories } from './visible-repositories.ts'
 
 export async function respondTags(
   exchange: HttpExchange,
   repository: Repository,
   target: { name: string; path: string; query: Query },
-  {
-    resolver,
-    access,
-    lists,
-  }: { resolver: Resolver; access: AccessControl | undefined; lists: BodyResources },
+  { resolver, access, lists }: { resolver: Resolver; access: AccessControl; lists: BodyResources },
 ): Promise<void> {
-  const [visible] = await visibleRepositories([repository], exchange, { resolver, access })
+  const [visible] = await access.filterListable(exchange.caller, [repository])
   if (visible === undefined) {
     const message = 'the tags of private repositories are listed only for clients on this node'
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })

@@ -29,14 +29,18 @@ export async function readLayoutIndex(tree: FileTree, index: FileRange): Promise
   return parsed.value.manifests
 }
 
+/** Messages repeat the name. */
+const NAME = /^\P{Cc}{0,1000}$/u
+
 /** Where a layout has the bytes of a digest. */
 export function layoutFile(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
 }
 
-/** The reference name of an image: whole, or only a tag. */
+/** The reference name of an image: whole, or only a tag. Text that is no name of anything counts as none. */
 export function nameIn({ annotations }: Descriptor): string | undefined {
-  return annotations[CONTAINERD_NAME] ?? annotations[REF_NAME]
+  const name = annotations[CONTAINERD_NAME] ?? annotations[REF_NAME]
+  return name !== undefined && NAME.test(name) ? name : undefined
 }
 
 /** `/srv/base.tar` → `base`: the name of images that have only a tag. */

@@ -134,7 +134,9 @@ function listImages(
     return images
   }
   const add = (name: string, tag: string, descriptor: Descriptor): void => {
-    if (isTag(tag)) imagesOf(name)?.tags.set(tag, descriptor)
+    const tags = isTag(tag) ? imagesOf(name)?.tags : undefined
+    // Of two images under one name the first one counts, as it does for an import.
+    if (tags?.has(tag) === false) tags.set(tag, descriptor)
   }
   /** `docker.io/acme/app@sha256:…`, or with a tag before the digest. */
   const addByDigest = (name: string, descriptor: Descriptor): void => {

@@ -31,7 +31,8 @@ export async function reconcile(index: BlobIndex, blobFiles: BlobFiles): Promise
   let bytes = 0
   let blobs = 0
   for (const algorithm of ALGORITHMS) {
-    for (const prefix of prefixes()) {
+    const used = new Set([...(await blobFiles.folders(algorithm)), ...(await index.prefixes(algorithm))])
+    for (const prefix of used) {
       const [files, entries] = await Promise.all([
         blobFiles.list(algorithm, prefix),
         index.entriesUnder(`${algorithm}:${prefix}`),
@@ -147,9 +148,4 @@ async function readWhole(file: OpenFile, size: number): Promise<Uint8Array> {
     at += count
   }
   return bytes
-}
-
-/** Gives the names of the blob folders: `00` to `ff`. */
-function* prefixes(): Generator<string> {
-  for (let at = 0; at < 256; at++) yield at.toString(16).padStart(2, '0')
 }

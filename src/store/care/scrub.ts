@@ -203,8 +203,8 @@ export class Scrub {
    */
   async *#storedAfter(after: Digest | undefined): AsyncGenerator<readonly [Digest, number]> {
     for (const algorithm of ALGORITHMS) {
-      for (let prefix = 0; prefix < 256; prefix++) {
-        const start = `${algorithm}:${prefix.toString(16).padStart(2, '0')}`
+      for (const prefix of await this.#store.index.prefixes(algorithm)) {
+        const start = `${algorithm}:${prefix}`
         if (after !== undefined && start < after.slice(0, start.length)) continue
         for (const [digest, entry] of await this.#store.index.entriesUnder(start)) {
           if (entry !== undefined && (after === undefined || digest > after)) yield [digest, entry.size]

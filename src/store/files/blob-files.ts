@@ -73,6 +73,12 @@ export class BlobFiles {
     }
   }
 
+  /** Gives the names of all folders that `list` reads. */
+  async folders(algorithm: Algorithm): Promise<string[]> {
+    const names = await readdir(join(this.#layout.blobs, algorithm)).catch(ignore('ENOENT', 'ENOTDIR'))
+    return (names ?? []).filter((name) => /^[0-9a-f]{2}$/.test(name))
+  }
+
   /** Lists the digests of all files of one folder whose names are digests. The folder's name is `prefix`, two digits. */
   async list(algorithm: Algorithm, prefix: string): Promise<Digest[]> {
     const names = await readdir(join(this.#layout.blobs, algorithm, prefix)).catch(

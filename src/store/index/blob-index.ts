@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { parseJson } from '../../lib/json.ts'
-import { type Digest, parseDigest } from '../../oci/digest.ts'
+import { type Algorithm, type Digest, parseDigest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { HostedLink } from '../../ports/hosted/hosted-catalog.ts'
 import { type Database, type DatabaseBatch, keysUnder, pages, SEPARATOR } from '../database/database.ts'
@@ -200,6 +200,22 @@ export class BlobIndex {
       if (digest !== undefined) entries.set(digest, decodeEntry(digest, text))
     }
     return entries
+  }
+
+  /** Gives the first two digits of all digests of this algorithm, each once. */
+  async prefixes(algorithm: Algorithm): Promise<string[]> {
+    const start = `blob${SEPARATOR}${algorithm}:`
+    const found: string[] = []
+    for (let at = 0; at < 256; at++) {
+      const gte = start + at.toString(16).padStart(2, '0')
+      const [key] = await this.#database.keys({ gte, lt: `${start}~`, limit: 1 }).all()
+      if (key === undefined) break
+      const prefix = key.slice(start.length, start.length + 2)
+      if (!/^[0-9a-f]{2}$/.test(prefix)) continue
+      found.push(prefix)
+      at = Number.parseInt(prefix, 16)
+    }
+    return found
   }
 
   async *list(): AsyncGenerator<BlobEntry> {

@@ -29,6 +29,10 @@ export interface UpstreamEntry {
   readonly realms?: readonly string[]
   /** What a GiB from the registry costs, in any currency; for the report of what was saved. */
   readonly costPerGiB?: number
+  /** `upstream`: the registry decides which client gets what is cached of it. It has one host then. */
+  readonly authorize?: 'upstream' | undefined
+  /** For how long a right that the registry has confirmed counts while it cannot be asked. Default: a day. */
+  readonly authorizeStaleMs?: number
 }
 
 export interface BasicCredentials {
@@ -76,6 +80,8 @@ export interface Upstream {
   readonly prefix: string
   readonly allowPrivateTargets: boolean
   readonly realms: readonly string[]
+  /** For how long a confirmed right counts while the registry cannot be asked; undefined: it does not decide. */
+  readonly authorizeStaleMs: number | undefined
   /** How far inside the network its hosts, and the targets of its redirects and realms, may lie. */
   readonly scopeLimit: AddressScope
 }
@@ -146,6 +152,7 @@ export function describeUpstream(options: UpstreamOptions, registry: string): Up
     prefix: (entry.prefix ?? '').replace(/^\/+|\/+$/g, ''),
     allowPrivateTargets: entry.allowPrivateTargets ?? false,
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
+    authorizeStaleMs: entry.authorize === 'upstream' ? (entry.authorizeStaleMs ?? DAY_MS) : undefined,
     scopeLimit: listed === undefined ? scopeLimitForUnlistedHost(ownHost) : ANY_SCOPE,
   })
 }

@@ -1,10 +1,9 @@
+import { LaneClient, type LaneResponse } from '../../lanes/lane-client.ts'
 import type { LaneConnection } from '../../lanes/lane-connection.ts'
 import type { LanePool } from '../../lanes/lane-pool.ts'
 import type { LaneTls } from '../../lanes/thread/messages.ts'
-import { onAbort, unlessAborted } from '../../lib/async/abort.ts'
+import { unlessAborted } from '../../lib/async/abort.ts'
 import { BoundedMap } from '../../lib/bounded-map.ts'
-import { IdleConnections } from '../../lib/http1/idle-connections.ts'
-import type { ResponseHead } from '../../lib/http1/response-head.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake } from '../../ports/source.ts'
 import { failureOf, tooLate, tooLong } from '../http/http-failure.ts'
@@ -28,62 +27,54 @@ export interface BlobClientOptions {
 /** Sends GET requests for blobs over connections of the lanes, which read the bodies straight into the memory of the intake. */
 export class BlobClient {
   readonly #options: BlobClientOptions
-  readonly #idle: IdleConnections<LaneConnection>
-  readonly #busy = new Set<LaneConnection>()
+  readonly #client: LaneClient
   /** Origins that do not declare the length of their bodies. */
   readonly #undeclared = new BoundedMap<string, true>(MOST_UNDECLARED_ORIGINS)
-  #isClosed = false
 
   constructor(options: BlobClientOptions) {
     this.#options = options
-    this.#idle = new IdleConnections(options.idleMs ?? IDLE_MS)
+    this.#client = new LaneClient(options.idleMs ?? IDLE_MS)
   }
 
   readonly send: SendRequest = async (request) => {
     const { url } = request
     if (request.method !== 'GET' || this.#undeclared.has(url.origin)) return this.#options.fallback(request)
-    const { connection, head } = await this.#request(request)
-    const hasContent = head.status === 200 || head.status === 206
-    if (hasContent && head.length === 'undeclared') {
-      connection.destroy()
+    const response = await this.#request(request)
+    const { status, headers } = response.head
+    if ((status === 200 || status === 206) && response.length === undefined) {
+      response.discard()
       this.#undeclared.set(url.origin, true)
       return this.#options.fallback(request)
     }
-    const body = new BlobResponseBody(connection, head, request, () => this.#release(connection, request))
-    return { status: head.status, headers: head.headers, body } satisfies HttpResponse
+    return { status, headers, body: new BlobResponseBody(response, request) } satisfies HttpResponse
   }
 
   close(): void {
-    this.#isClosed = true
-    this.#idle.destroyAll()
-    for (const connection of this.#busy) connection.destroy()
+    this.#client.close(new Failure('stopping', 'the agent is stopping'))
   }
 
-  async #request(request: HttpRequest): Promise<{ connection: LaneConnection; head: ResponseHead }> {
-    const text = textOfHead(request)
-    const key = keyOf(request)
-    for (;;) {
-      request.signal.throwIfAborted()
-      const idle = this.#idle.take(key)
-      let connection = idle
-      try {
-        connection ??= await this.#connect(request)
-        this.#busy.add(connection)
-        return { connection, head: await this.#awaitHead(connection, text, request) }
-      } catch (error) {
-        request.signal.throwIfAborted()
-        // The server may close an idle connection just when it is reused, so a new connection is worth a try.
-        if (idle !== undefined && !idle.hasReceived && !(error instanceof Failure)) {
-          this.#idle.destroyAllOf(key)
-          continue
-        }
-        throw failureOf(error, request.url)
-      }
+  async #request(request: HttpRequest): Promise<LaneResponse> {
+    const { url, signal } = request
+    const { headerMs } = this.#options
+    try {
+      return await this.#client.request({
+        key: keyOf(request),
+        text: textOfHead(request),
+        signal,
+        headMs: headerMs,
+        late: () => tooLate(url, 'no answer', headerMs),
+        connect: (options) => this.#connect(request, options),
+      })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw failureOf(error, url)
     }
   }
 
-  async #connect({ url, scopeLimit, signal }: HttpRequest): Promise<LaneConnection> {
-    if (this.#isClosed) throw new Failure('stopping', 'the agent is stopping')
+  async #connect(
+    { url, scopeLimit }: HttpRequest,
+    { signal }: { signal: AbortSignal },
+  ): Promise<LaneConnection> {
     const { lanes, tls, connectMs, lookup } = this.#options
     const isTls = url.protocol === 'https:'
     const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -97,30 +88,6 @@ export class BlobClient {
       if (!deadline.aborted || signal.aborted) throw error
       throw tooLate(url, 'no connection', connectMs)
     }
-  }
-
-  async #awaitHead(connection: LaneConnection, text: string, request: HttpRequest): Promise<ResponseHead> {
-    const { headerMs } = this.#options
-    connection.onClosed = () => this.#busy.delete(connection)
-    const timer = setTimeout(() => connection.abort(tooLate(request.url, 'no answer', headerMs)), headerMs)
-    const stop = onAbort(request.signal, () => connection.abort(request.signal.reason))
-    try {
-      return await connection.request(text)
-    } catch (error) {
-      connection.destroy()
-      // The connection may have closed before `onClosed` was set.
-      this.#busy.delete(connection)
-      throw error
-    } finally {
-      clearTimeout(timer)
-      stop()
-    }
-  }
-
-  #release(connection: LaneConnection, request: HttpRequest): void {
-    this.#busy.delete(connection)
-    if (connection.isReusable && !this.#isClosed) this.#idle.add(keyOf(request), connection)
-    else connection.destroy()
   }
 }
 
@@ -140,41 +107,32 @@ function textOfHead({ method, url, headers }: HttpRequest): string {
 }
 
 class BlobResponseBody implements HttpResponseBody {
-  readonly length: number | undefined
-  readonly #connection: LaneConnection
+  readonly #response: LaneResponse
   readonly #request: HttpRequest
-  readonly #release: () => void
-  #isUsed = false
 
-  constructor(connection: LaneConnection, head: ResponseHead, request: HttpRequest, release: () => void) {
-    this.length = head.length === 'undeclared' ? undefined : head.length
-    this.#connection = connection
+  constructor(response: LaneResponse, request: HttpRequest) {
+    this.#response = response
     this.#request = request
-    this.#release = release
+  }
+
+  get length(): number | undefined {
+    return this.#response.length
   }
 
   async readInto(intake: Intake, { skip, limit }: { skip: number; limit: number }): Promise<void> {
     const { signal, url } = this.#request
-    this.#isUsed = true
-    const stop = onAbort(signal, () => this.#connection.abort(signal.reason))
     try {
-      signal.throwIfAborted()
       if (this.length !== undefined && this.length - skip > limit) throw tooLong(url, limit)
-      await this.#connection.readBody(intake, skip)
-      this.#release()
+      await this.#response.readInto(intake, { skip, signal })
     } catch (error) {
-      this.#connection.destroy()
-      if (signal.aborted) throw signal.reason
+      // Closes the connection where the body was not begun.
+      this.#response.discard()
+      signal.throwIfAborted()
       throw failureOf(error, url)
-    } finally {
-      stop()
     }
   }
 
   dispose(): void {
-    if (this.#isUsed) return
-    this.#isUsed = true
-    this.#connection.discardBody()
-    this.#release()
+    this.#response.discard()
   }
 }

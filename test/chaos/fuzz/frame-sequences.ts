@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { fc } from '../../../testkit/property-runs.ts'
 import { type Field, fieldBlock } from '../../../testkit/raw-http/hpack.ts'
 import {
   continuation,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { fc } from '../../../testkit/property-runs.ts'
 
 /** Random requests: most are like those of clients, many are nearly valid, and some are random bytes. */
 

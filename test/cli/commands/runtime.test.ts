@@ -72,7 +72,7 @@ test('install, show and uninstall report what they do to each file', async () =>
 
 test('wrong usage of agent runtime ends with exit code 2 and one sentence', async () => {
   const table: readonly [readonly string[], RegExp][] = [
-    [[], /runtime needs install, uninstall or show/],
+    [[], /runtime needs install, uninstall, show or print/],
     [['instal'], /unknown action "instal"; did you mean install\?/],
     [['show', '--runtime', 'rkt'], /--runtime is "rkt"; expected containerd, crio, docker/],
     [['show', '--registry', 'no host'], /--registry is "no host"; expected a registry/],
@@ -194,4 +194,28 @@ test('podman and CRI-O are told the upstreams of the settings, and what is named
   const text = await readFile(join(root, 'etc/containers/registries.conf.d/50-leat.conf'), 'utf8')
   for (const registry of ['docker.io', 'reg.corp.example:5000', 'other.example'])
     assert.match(text, new RegExp(`prefix = "${registry}"`))
+})
+
+test('print gives settings to paste, with the address of the agent and the registries that were named', async () => {
+  const { code, out } = await runInProcess([
+    'runtime',
+    'print',
+    'buildkit',
+    '--listen',
+    '0.0.0.0:6000',
+    '--registry',
+    'reg.corp:5000',
+  ])
+  assert.equal(code, 0)
+  assert.match(out, /\[registry\."docker\.io"\]\n {2}mirrors = \["127\.0\.0\.1:6000"\]/)
+  assert.match(out, /\[registry\."reg\.corp:5000"\]\n {2}mirrors = \["127\.0\.0\.1:6000"\]/)
+  for (const [words, message] of [
+    [['print', 'tals'], /unknown kind "tals"; did you mean talos\?/],
+    [['print'], /print needs to know for what; expected talos, bottlerocket/],
+    [['show', 'talos'], /agent runtime show takes no further argument/],
+  ] as const) {
+    const wrong = await runInProcess(['runtime', ...words])
+    assert.equal(wrong.code, 2)
+    assert.match(wrong.err, message)
+  }
 })

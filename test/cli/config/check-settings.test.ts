@@ -40,7 +40,7 @@ test('every mistake of the file and of the variables is told in one run, each on
     err
       .replaceAll(bad, 'FILE')
       .split('\n')
-      .map((line) => line.split(/ is |; /, 1)[0]),
+      .map((line) => line.split(/ is | has a wrong value|; /, 1)[0]),
     [
       'environment: unknown setting "LEAT_MAXBYTES"',
       'FILE:2: unknown setting "maxByte"',

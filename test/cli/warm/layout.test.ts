@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
 import type { Terminal } from '../../../src/cli/context/command.ts'
 import { Bars, type DrawArea } from '../../../src/cli/terminal/bars.ts'
 import { nodeLines } from '../../../src/cli/warm/node-output.ts'
 import { barLines } from '../../../src/cli/warm/text.ts'
 import type { ImageProgress, WarmProgress } from '../../../src/schemas/warm-report.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 /** The lines that `agent warm` draws on terminals of different sizes. */
 

@@ -53,7 +53,7 @@ state = "${join(folder, 'state')}"
 /** `prepare` changes the host before containerd starts. */
 export async function startContainerd(
   t: TestContext,
-  { programs, folder }: InstallLab,
+  { programs, folder }: Pick<InstallLab, 'programs' | 'folder'>,
   prepare: (host: Host) => Promise<unknown>,
   configFor: (paths: Paths) => string = version2,
 ): Promise<Containerd> {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
-import { formatAddress, isLoopback, parseAddress, parseHost } from '../../../src/config/values/address.ts'
+import {
+  doCollide,
+  formatAddress,
+  isLoopback,
+  parseAddress,
+  parseHost,
+} from '../../../src/config/values/address.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('addresses with names, IPv4 and bracketed IPv6 are parsed', () => {
   assert.deepEqual(parseAddress('127.0.0.1:5050'), { host: '127.0.0.1', port: 5050 })
@@ -68,5 +74,28 @@ test('only an address that this machine alone can reach is loopback', () => {
     assert.ok(isLoopback(host), host)
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example.com', 'example.com', '::ffff:10.0.0.1']) {
     assert.ok(!isLoopback(host), host)
+  }
+})
+
+test('addresses collide when no two programs can listen at both', () => {
+  const at = (host: string, port = 5050): { host: string; port: number } => ({ host, port })
+  for (const [one, other] of [
+    [at('127.0.0.1'), at('127.0.0.1')],
+    [at('localhost'), at('127.0.0.1')],
+    [at('0.0.0.0'), at('127.0.0.1')],
+    [at('10.0.0.1'), at('0.0.0.0')],
+    [at('::'), at('127.0.0.1')],
+    [at('0.0.0.0'), at('::')],
+    [at('::1'), at('::')],
+  ] as const) {
+    assert.ok(doCollide(one, other) && doCollide(other, one), `${one.host} ${other.host}`)
+  }
+  for (const [one, other] of [
+    [at('127.0.0.1'), at('127.0.0.2')],
+    [at('127.0.0.1'), at('127.0.0.1', 5051)],
+    [at('0.0.0.0', 0), at('127.0.0.1', 0)],
+    [at('0.0.0.0'), at('::1')],
+  ] as const) {
+    assert.ok(!doCollide(one, other) && !doCollide(other, one), `${one.host} ${other.host}`)
   }
 })

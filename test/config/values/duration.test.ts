@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseDuration } from '../../../src/config/values/duration.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('durations are parsed with their units', () => {
   const table: readonly [string, number][] = [

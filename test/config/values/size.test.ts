@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseDiskLimit, parseSize } from '../../../src/config/values/size.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('sizes are parsed with decimal and binary units', () => {
   const table: readonly [string, number][] = [

@@ -56,10 +56,28 @@ upstreams:
     allowPrivateTargets: false,
     realms: [],
     costPerGiB: undefined,
+    authorize: undefined,
+    authorizeStaleMs: 86_400_000,
   })
   assert.deepEqual(github?.hosts, ['ghcr.io'])
   assert.deepEqual(github.credentials, { kind: 'docker-config', file: '/root/.docker/config.json' })
   assert.deepEqual(quay?.credentials, { kind: 'password-file', username: 'bob', file: '/run/secrets/quay' })
+})
+
+test('a registry that decides about pulls has one host, and no passwords beside its own', async () => {
+  const upstream = (more: string) => `upstreams:\n  - namespace: a.io\n    ${more}\n`
+  const { upstreams } = await loadSettings(
+    await given(upstream('authorize: upstream\n    authorizeStale: 2h')),
+  )
+  const [decides] = upstreams
+  assert.deepEqual([decides?.authorize, decides?.authorizeStaleMs], ['upstream', 7_200_000])
+  const table: readonly [string, RegExp][] = [
+    ['authorize: upstream\n    host: [a.io, b.io]', /has several hosts and authorize; give one host/],
+    ['authorizeStale: 2h', /gives authorizeStale without authorize/],
+    ['authorize: yes', /expected one of upstream/],
+    ['authorize: upstream\nauth: { htpasswd: users }', /auth\.htpasswd and authorize of a\.io both take/],
+  ]
+  for (const [more, expected] of table) assert.match(await problem(upstream(more)), expected, more)
 })
 
 test('credentials that are incomplete, or are given in several ways, are refused', async () => {

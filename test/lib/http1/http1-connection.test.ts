@@ -8,7 +8,7 @@ import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
 import { makeCertificates } from '../../../testkit/certificates.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { startServer } from '../../upstream/transport/scripted-server.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
@@ -66,7 +66,7 @@ test('bytes that a TLS socket decrypts before the body is read are not lost', as
   await once(server, 'listening')
   t.after(() => server.close())
   const client = new BlobClient({
-    lanes: openedLanes(t),
+    lanes: sharedLanes(),
     tls: { ca: undefined, rejectUnauthorized: false },
     connectMs: 60_000,
     headerMs: 60_000,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { endOfHead, InvalidHeadError, parseResponseHead } from '../../../src/lib/http1/response-head.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const head = (...lines: string[]): Buffer => Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 

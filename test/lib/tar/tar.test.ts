@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
-import fc from 'fast-check'
 import { formatHeader, formatPax, parsePax } from '../../../src/lib/tar/header.ts'
 import { inputFromChunks, inputFromFile } from '../../../src/lib/tar/inputs.ts'
 import { type TarEntry, TarReader } from '../../../src/lib/tar/tar-reader.ts'
 import { TarWriter } from '../../../src/lib/tar/tar-writer.ts'
-import { runs } from '../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 const run = promisify(execFile)
 

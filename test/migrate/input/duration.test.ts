@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseDuration } from '../../../src/config/values/duration.ts'
 import { durationOf } from '../../../src/migrate/input/duration.ts'
-import { runs } from '../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 test('durations of humantime and of Go become durations of Leat', () => {
   const table: Readonly<Record<string, string | undefined>> = {

@@ -76,3 +76,19 @@ test('a registry without a proxy section is told of hosted repositories, and wha
   )
   assert.match(notes.join('\n'), /not with storage\.gcs/)
 })
+
+test('the bucket of a mirror is read as it is, and that of another registry needs its name', async () => {
+  const storage = `storage:
+  s3: { bucket: images, region: eu-central-1, rootdirectory: /mirror, accesskey: a, secretkey: hunter2 }`
+  const mirror = await imported(
+    `version: 0.1\n${storage}\nproxy: { remoteurl: https://registry-1.docker.io }`,
+  )
+  assert.deepEqual(mirror.settings, {
+    objectStore: { url: 's3://images/mirror', region: 'eu-central-1', registry: 'docker.io' },
+  })
+  assert.match(mirror.notes.join('\n'), /The bucket images is read as it is/)
+  assert.ok(!mirror.yaml.includes('hunter2'))
+  const other = await imported(`version: 0.1\n${storage}`)
+  assert.deepEqual(other.settings, {})
+  assert.match(other.notes.join('\n'), /with the name under which its images are known as its registry/)
+})

@@ -82,10 +82,16 @@ test('a compose file with S3, a Unix socket, and the values of the chart', async
     image: mcronce/oci-registry:v0.4
     environment:
       - S3_BUCKET=images
+      - S3_HOST=s3.corp:9000
+      - S3_ACCESS_KEY=key
+      - S3_SECRET_KEY=hunter2
       - LISTEN=unix:/run/registry.sock
     command: s3`)
-  assert.deepEqual(compose.settings, {})
-  assert.match(compose.notes.join('\n'), /not in S3 \(bucket images\).*/)
+  assert.deepEqual(compose.settings, {
+    objectStore: { url: 's3://images', endpoint: 'https://s3.corp:9000', layout: 'oci-registry' },
+  })
+  assert.match(compose.notes.join('\n'), /The bucket images is read as it is: .* AWS_SECRET_ACCESS_KEY/)
+  assert.ok(!compose.yaml.includes('hunter2'))
   assert.match(compose.notes.join('\n'), /does not listen on a Unix socket/)
   const chart = await imported(`registry:
   upstream:
@@ -96,12 +102,12 @@ test('a compose file with S3, a Unix socket, and the values of the chart', async
     default_namespace: gcr.io
   storage:
     mode: s3
-    s3: { bucket: x }`)
+    s3: { bucket: bucket, region: eu-central-1 }`)
   assert.deepEqual(chart.settings, {
     defaultNamespace: 'gcr.io',
     upstreams: [{ namespace: 'gcr.io', host: ['mirror.example'] }],
+    objectStore: { url: 's3://bucket', region: 'eu-central-1', layout: 'oci-registry' },
   })
-  assert.match(chart.notes.join('\n'), /bucket x/)
 })
 
 test('a file of credentials alone is one, too', async () => {

@@ -11,5 +11,6 @@ proxy_storage = "storage/proxy"`)
   assert.deepEqual(notes, [
     'Leat takes pushes to the repositories that hosted names: name them there, and push to them again what is in storage/registry; agent import --from registry-proxy:storage/registry takes images over for pulls under other names.',
     'The cache in storage/proxy has another layout: take it over with agent import --from registry-proxy:storage/proxy.',
+    'Nothing takes the place of storage/_tmp: uploads under way are in the data folder, too.',
   ])
 })

@@ -11,9 +11,8 @@ test('the command line becomes a source of the same folder', async () => {
     sources: [{ dir: '/srv/images', namePrefix: 'myproject', exclusive: true }],
   })
   assert.deepEqual(notes, [
-    'server-root $registry_root is not needed: Leat serves the files of /srv/images itself, without nginx.',
-    'omit-constants is not needed: Leat serves the files itself, without nginx.',
-    'Set listen to the address where nginx has served the images.',
+    'Leat serves the files of /srv/images itself: set listen to the address where nginx has served them.',
+    "To serve them by nginx as before: agent export --from dir:/srv/images --to static:DIR --nginx FILE --name-prefix myproject --server-root '$registry_root' --constants without.",
   ])
 })
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { Counter } from '../../../src/observe/metrics/instruments.ts'
 import { exposition } from '../../../src/observe/metrics/text-format.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { parseExposition } from '../exposition.ts'
 
 test('no label value or help text breaks the format, and different label values are different series', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { isRepositoryName, isTag } from '../../../src/oci/names/names.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('names follow the grammar of the distribution spec', () => {
   for (const name of [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseReference, referenceText } from '../../../src/oci/names/reference.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const SHA256 = `sha256:${'a'.repeat(64)}`
 

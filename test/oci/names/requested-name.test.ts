@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { registryInPath } from '../../../src/oci/names/registry-host.ts'
 import { repositoryKey } from '../../../src/oci/names/repository.ts'
 import { parseRequestedName } from '../../../src/oci/names/requested-name.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 function where(name: string, ns?: string, defaultNamespace = 'docker.io'): string {
   const found = parseRequestedName({ name, ns, defaultNamespace })

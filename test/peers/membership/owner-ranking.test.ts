@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import type { MemberId } from '../../../src/peers/identity/member.ts'
 import { OwnerRanking, scoreOf } from '../../../src/peers/membership/owner-ranking.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const members = (count: number, of = 'member'): MemberId[] =>
   Array.from({ length: count }, (_, at) => hash(`${of} ${at}`).slice(0, 32) as MemberId)

@@ -14,7 +14,7 @@ export const UNREACHABLE = '127.0.0.1:9'
 export const DEADLINE_MS = 60_000
 
 /** Gives up a source that makes no progress soon, so that a test need not wait for it. */
-export const IMPATIENT: Partial<FlightPolicy> = { progressTimeoutMs: 400, sizeTimeoutMs: DEADLINE_MS }
+export const IMPATIENT: Partial<FlightPolicy> = { progressTimeoutMs: 1000, sizeTimeoutMs: DEADLINE_MS }
 
 /** Starts a cluster that is stopped when the test is over. */
 export async function clusterOf(

@@ -3,7 +3,7 @@ import { DEFAULT_FLIGHT_POLICY, type FlightPolicy } from '../../../src/fetch/fli
 import { DEFAULT_FRESHNESS } from '../../../src/fetch/freshness.ts'
 import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
-import { openLanes } from '../../../src/lanes/lane-pool.ts'
+import type { LanePool } from '../../../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
@@ -21,6 +21,7 @@ import { Warming, type WarmingRequest } from '../../../src/warm/warming.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { MemoryStore } from '../../../testkit/memory/memory-store.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { runningTime } from './running-clock.ts'
 import type { SharedMembership } from './shared-membership.ts'
 
@@ -71,7 +72,7 @@ export class Node {
   readonly warmRequests: WarmingRequest[] = []
   readonly pinned = new Set<Digest>()
   readonly #isAllowed: (repository: Repository) => boolean
-  readonly #lanes = openLanes()
+  readonly #lanes: LanePool
 
   /** Opens a node that listens, and has not joined the others yet. */
   static async open({ name, secret, membership, host }: NodeSetting, options: NodeOptions): Promise<Node> {
@@ -87,8 +88,10 @@ export class Node {
       version: 'test',
       protocol: options.protocol ?? PEER_PROTOCOL,
     })
+    const lanes = sharedLanes()
     const network = await PeerNetwork.open({
       credentials,
+      lanes,
       pseudonyms: new Pseudonyms([secret]),
       listen: { host: '127.0.0.1', port: 0 },
       timeouts: { ...LONG_TIMEOUTS, ...options.timeouts },
@@ -99,10 +102,11 @@ export class Node {
       }),
       createMembership: (address) => membership.of(selfAt(address)),
     })
-    return new Node(network, host, options)
+    return new Node(network, lanes, host, options)
   }
 
-  private constructor(network: PeerNetwork, host: string, options: NodeOptions) {
+  private constructor(network: PeerNetwork, lanes: LanePool, host: string, options: NodeOptions) {
+    this.#lanes = lanes
     this.network = network
     this.self = network.self
     this.id = this.self.id

@@ -15,6 +15,7 @@ import type { Contact } from '../../../src/peers/wire/protocol/messages.ts'
 import type { Content } from '../../../src/ports/content.ts'
 import type { VouchedIntake, Want } from '../../../src/ports/source.ts'
 import { connectionResources } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 export type Answer = (request: RogueRequest, exchange: PeerExchange) => Promise<void>
 export type Give = (upload: ContentUpload) => Promise<void>
@@ -73,6 +74,7 @@ export class Rogue {
     const client = new PeerClient({
       credentials,
       resources: connectionResources(),
+      lanes: sharedLanes(),
       limits: { connectMs: 60_000 },
     })
     return new Rogue(member, server, client, answers)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 import { ModelSwarm, memberId, PIECE_BYTES } from './model-swarm.ts'
 
 const NAMES = Array.from({ length: 12 }, (_, at) => `${at}`)
@@ -85,7 +85,7 @@ test('after any sequence of events there is at most one fetcher, no circle, and 
       const swarm = begin(at)
       for (const one of all) apply(swarm, one)
     }),
-    { numRuns: 1500 },
+    runs(1500),
   )
 })
 
@@ -99,7 +99,7 @@ test('after any sequence of events all members that are present become complete 
       swarm.runUntilWhole(2000)
       assert.ok(swarm.members.get(memberId('honest'))?.isWhole || swarm.ended.size > 0)
     }),
-    { numRuns: 700 },
+    runs(700),
   )
 })
 
@@ -113,7 +113,7 @@ test('one event leads to few instructions, and reports without progress lead to 
           assert.deepEqual(swarm.tell({ is: 'at', id: memberId(who), position: 0 }), [])
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   )
   const swarm = new ModelSwarm({ size: 1000 * PIECE_BYTES })
   for (let at = 0; at < 400; at += 1) assert.ok(swarm.join(`${at}`).length <= 2)

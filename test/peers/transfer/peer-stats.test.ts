@@ -103,13 +103,14 @@ describe('an event is published', () => {
     await cluster.kill(parent)
     upstream.release()
     assert.equal((await pulls[at])?.from, 'peer')
-    assert.deepEqual(
-      taken.map(({ name }) => name),
-      [parent.name],
-    )
-    const [broken] = taken
-    assert.ok(broken !== undefined && broken.bytes > MIB && broken.bytes < bytes.length)
-    assert.match(broken.error?.message ?? '', /^node-\d: /)
+    // Until the child knows that its parent is gone, it may try it once more.
+    for (const { name, error } of taken) {
+      assert.equal(name, parent.name)
+      // The owner may be known to be gone before the download has failed.
+      assert.match(error?.message ?? '', /^node-\d(: | is no longer the parent$)/)
+    }
+    const brought = taken.reduce((sum, event) => sum + event.bytes, 0)
+    assert.ok(brought > MIB && brought < bytes.length)
     assert.deepEqual(
       instructed.slice(-1).map(({ owner, instruction }) => [owner, instruction]),
       [[{ name: child.name, self: true }, 'fetch']],

@@ -236,8 +236,8 @@ test('a slow fetcher ends its request when a member joins that has more', async 
   const bytes = cluster.bytesOwnedBy(fetcher.self, 12 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
-  // At this rate the whole content would take a minute.
-  slow.fault(digest, { drip: { bytes: 4096, everyMs: 20 } })
+  // At this rate the whole content would take four minutes, so the other member is faster on any machine.
+  slow.fault(digest, { drip: { bytes: 1024, everyMs: 20 } })
   other.store.partials.set(digest, Uint8Array.from(bytes.subarray(0, 10 * MIB)))
   const first = fetcher.pull(digest)
   await new Promise<void>((resolve) => {
@@ -282,12 +282,15 @@ test('a fetcher with a slow link ends its request and is replaced by a member th
   const bytes = cluster.bytesOwnedBy(fetcher.self, 8 * MIB)
   const digest = slow.addBlob(bytes)
   fast.addBlob(bytes)
-  slow.fault(digest, slowDrip)
+  // The link becomes so slow that the others are faster on any machine.
+  slow.fault(digest, { drip: { bytes: 1024, everyMs: 20 } })
   const got = await Promise.all([fetcher, ...others].map((node) => node.pull(digest)))
   for (const one of got) assert.ok(one.bytes.equals(bytes))
   assert.ok(slow.bytesSent(digest) < 4 * MIB, `${slow.bytesSent(digest)}`)
   const sent = slow.bytesSent(digest) + fast.bytesSent(digest)
   assert.ok(sent < bytes.length + 2 * MIB, `${sent / bytes.length}`)
   assert.equal(slow.count(digest, 'GET'), 1)
-  assert.equal(fast.count(digest, 'GET'), 1)
+  // On a busy machine a successor may be slow, too, and is replaced in turn.
+  const successors = fast.count(digest, 'GET')
+  assert.ok(successors >= 1 && successors <= others.length, `${successors}`)
 })

@@ -16,6 +16,7 @@ import {
   peerLab,
   WANT,
 } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 import { until } from './recording-server.ts'
 import { HELLO, scriptedMember, speakHttp2, wait } from './scripted-member.ts'
 
@@ -80,9 +81,11 @@ for (const [what, work] of [
         receivedBytes += chunk.length
       })
     })
+    const lanes = sharedLanes()
     const client = new PeerClient({
       credentials: issueMemberCredentials(makeAuthority()),
       resources: connectionResources(),
+      lanes,
       limits: { connectMs: 60_000 },
     })
     t.after(() => client.close())
@@ -102,9 +105,11 @@ for (const [what, work] of [
       })
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
+    const lanes = sharedLanes()
     const client = new PeerClient({
       credentials: issueMemberCredentials(authority),
       resources: connectionResources(),
+      lanes,
       limits: { connectMs: 60_000 },
     })
     t.after(() => {
@@ -151,9 +156,11 @@ test('a handshake that takes too long fails', async (t) => {
   const sockets: Socket[] = []
   const server = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const lanes = sharedLanes()
   const client = new PeerClient({
     credentials: issueMemberCredentials(makeAuthority()),
     resources: connectionResources(),
+    lanes,
     limits: { connectMs: 50 },
   })
   t.after(() => {

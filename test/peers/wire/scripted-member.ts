@@ -11,6 +11,7 @@ import {
   memberAt,
   neverAborted,
 } from '../../../testkit/peer-lab.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 export const wait = { signal: neverAborted(), ms: 60_000 }
 export const HELLO = { ask: 'hello' }
@@ -32,9 +33,11 @@ export async function scriptedMember(
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  const lanes = sharedLanes()
   const client = new PeerClient({
     credentials: issueMemberCredentials(authority),
     resources: connectionResources(),
+    lanes,
     limits: { connectMs: 60_000, silenceMs: 60_000, ...limits },
   })
   t.after(() => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { networkFilter, plainAddress } from '../../../src/lib/client-address.ts'
 import { AddressRanges } from '../../../src/redirects/clients/address-ranges.ts'
-import { runs } from '../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 test('an address is in the networks of its family', () => {
   const ranges = new AddressRanges(['10.0.0.0/8', '192.168.1.7', '2001:db8::/32', 'fd00::1'])

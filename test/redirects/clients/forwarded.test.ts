@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { networkFilter } from '../../../src/lib/client-address.ts'
 import { clientAddressOf } from '../../../src/redirects/clients/forwarded.ts'
-import { runs } from '../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 const PROXY = '10.0.0.1'
 const isTrusted = networkFilter(['10.0.0.0/24', 'fd00::/64'])

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import {
   type BodyBuffers,
   BufferPool,
   maxBodies,
   type PooledBuffer,
 } from '../../../src/registry-api/answer/buffer-pool.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 const MIB = 1024 * 1024
 
@@ -94,6 +94,6 @@ test('buffers never overlap, no body uses more than three, and the total stays w
       for (const buffer of taken.flat()) buffer.release()
       assert.equal(pool.buffersInUse, 0)
     }),
-    { numRuns: 50 },
+    runs(50),
   )
 })

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ifMatchHolds } from '../../../src/registry-api/answer/preconditions.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { ALPINE, errorCodeOf, requestHttp1, requestHttp2, startTestServer } from '../test-server.ts'
 
 const BLOB = Buffer.from('a blob')

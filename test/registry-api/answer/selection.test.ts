@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import type { IncomingHttpHeaders } from 'node:http'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { isNotModified } from '../../../src/registry-api/answer/preconditions.ts'
 import { type BodyPart, select } from '../../../src/registry-api/answer/selection.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const CONTENT = { size: 100, contentType: 'x/y', etag: '"e"' }
 

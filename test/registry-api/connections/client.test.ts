@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { clientOf } from '../../../src/registry-api/connections/client.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('a client is local when its address is a loopback address', () => {
   for (const address of [

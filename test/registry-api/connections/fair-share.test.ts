@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { FairShare, type ShareUser } from '../../../src/registry-api/connections/fair-share.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const LIMITS = { total: 8, perConnection: 3, perAddress: 4, reservedForLocal: 2 }
 const ADDRESSES = ['127.0.0.1', '10.0.0.1', '10.0.0.2', '10.0.0.3']

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { isIPv4, isIPv6 } from 'node:net'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { authorityProblem, hostHeaderProblem } from '../../../src/registry-api/connections/host-header.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { errorCodeOf, requestHttp1, requestHttp2, sendRaw, startTestServer } from '../test-server.ts'
 
 const VALID = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseQuery } from '../../../src/registry-api/endpoints/query.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const NO_PARAMETERS = { ns: undefined, n: undefined, last: undefined, artifactType: undefined }
 

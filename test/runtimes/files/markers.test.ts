@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import {
   insertAt,
   lineStarts,
@@ -8,6 +7,7 @@ import {
   replaceLine,
   withMarkers,
 } from '../../../src/runtimes/files/markers.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const line = fc.oneof(
   fc.constantFrom(

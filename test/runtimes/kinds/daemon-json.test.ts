@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
 import { withDockerMirror, withoutDockerMirror } from '../../../src/runtimes/kinds/daemon-json.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { DAEMON, MIRROR_URL } from '../install-fixture.ts'
 
 test('only the mirrors are changed', () => {

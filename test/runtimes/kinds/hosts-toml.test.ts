@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { RuntimeFailure } from '../../../src/runtimes/files/failure.ts'
 import { removeMarked } from '../../../src/runtimes/files/markers.ts'
 import { certificatesIn, withMirror } from '../../../src/runtimes/kinds/hosts-toml.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { MIRROR_URL } from '../install-fixture.ts'
 import { parseDocument } from '../toml-document.ts'
 

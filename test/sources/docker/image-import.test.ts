@@ -7,11 +7,11 @@ import type { Digest } from '../../../src/oci/digest.ts'
 import { ContentWriter } from '../../../src/sources/docker/content-writer.ts'
 import { ImageImport, type Save } from '../../../src/sources/docker/image-import.ts'
 import { readStoredManifest } from '../../../src/sources/docker/stored-manifest.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { buildArtefacts, buildBuildKitIndex, buildDockerList } from '../../../testkit/registries/artefacts.ts'
 import type { Image, Index } from '../../../testkit/registries/image.ts'
 import { type Files, layoutFiles, partsOf } from '../../../testkit/registries/image-folders.ts'
+import { openStore } from '../../store/folder.ts'
 import { hub, temporaryFolder } from '../files/files.ts'
 
 interface Lab {

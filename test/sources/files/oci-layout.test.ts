@@ -81,6 +81,15 @@ test('the only image of a layout without names is the latest one', async (t) => 
   )
 })
 
+test('of two images under one name the first one is served', async (t) => {
+  const path = join(await temporaryFolder(t), 'layout')
+  const files = layoutFiles({ 'acme/app:v1': buildImage('first'), 'acme/app:v2': buildImage('second') })
+  const index = Buffer.from(files.get('index.json') ?? '').toString()
+  await writeFiles(path, files.set('index.json', Buffer.from(index.replace('acme/app:v2', 'acme/app:v1'))))
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), buildImage('first').manifest.digest)
+})
+
 test('an image that another program adds to the layout is there at once, and one that it removes is gone', async (t) => {
   const path = await layoutAt(t, 'folder', { 'acme/app:v1': app })
   const source = openSource(t, { from: { kind: 'oci', path } })

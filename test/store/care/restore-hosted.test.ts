@@ -13,12 +13,11 @@ import { encodeLink } from '../../../src/store/index/hosted/hosted-link.ts'
 import { encodeTag } from '../../../src/store/index/hosted/hosted-tag.ts'
 import { hostedTagKey, linkedKey, linkKey } from '../../../src/store/index/hosted/keys.ts'
 import { readJournal } from '../../../src/store/journal/read-journal.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { stored } from '../../conformance/blob-steps.ts'
 import { hostedLab, imageOf, pushBlob, pushImage, pushManifest, TEAM } from '../../hosted/lab.ts'
-import { all, folder, opened, published } from '../folder.ts'
+import { all, folder, opened, openStore, published } from '../folder.ts'
 
 const APP: Repository = TEAM
 

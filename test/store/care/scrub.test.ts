@@ -6,10 +6,9 @@ import { it } from 'node:test'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Verified } from '../../../src/store/care/scrub.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { keep, stored } from '../../conformance/blob-steps.ts'
-import { all, folder, opened, published } from '../folder.ts'
+import { all, folder, opened, openStore, published } from '../folder.ts'
 
 const MIB = 1024 * 1024
 const { signal } = new AbortController()

@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { Level } from 'level'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { keep, stored } from '../../conformance/blob-steps.ts'
-import { folder, opened, published } from '../folder.ts'
+import { folder, opened, openStore, published } from '../folder.ts'
 import { filled } from '../left-files.ts'
 
 it('a lost index is rebuilt from the blobs', async (t) => {

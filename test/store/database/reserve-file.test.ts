@@ -4,10 +4,9 @@ import { lstat, readdir, readFile, rename, rm, symlink, truncate, writeFile } fr
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
 import { keep, stored } from '../../conformance/blob-steps.ts'
-import { all, folder, opened, published } from '../folder.ts'
+import { all, folder, opened, openStore, published } from '../folder.ts'
 
 /** The reserve file, which lets the index be opened on a full disk. */
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { it } from 'node:test'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
 import { keep, stored } from '../../conformance/blob-steps.ts'
+import { openStore } from '../folder.ts'
 
 /** LevelDB on a full disk must accept writes again when there is room. */
 

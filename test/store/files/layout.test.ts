@@ -3,9 +3,8 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { digestOfPartial, partialName, prepareLayout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { folder } from '../folder.ts'
+import { folder, openStore } from '../folder.ts'
 
 it('a missing folder is made, readable only for its owner', async (t) => {
   const path = join(await folder(t), 'a', 'b')

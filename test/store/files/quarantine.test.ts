@@ -4,10 +4,9 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, wanted } from '../../conformance/blob-steps.ts'
-import { folder, opened } from '../folder.ts'
+import { folder, opened, openStore } from '../folder.ts'
 
 it('the quarantine never exceeds its share of the limit', async (t) => {
   const path = await folder(t)

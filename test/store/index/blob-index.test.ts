@@ -6,10 +6,9 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { checkpointsOf, digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
-import { all, folder, opened } from '../folder.ts'
+import { all, folder, opened, openStore } from '../folder.ts'
 import { filled } from '../left-files.ts'
 
 /** Digests that the index of a closed store has checkpoints of. */

@@ -3,12 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { catalogSuite } from '../../conformance/catalog.ts'
-import { all } from '../folder.ts'
+import { all, openStore } from '../folder.ts'
 
 catalogSuite('the catalog in memory', async () => ({ catalog: new MemoryCatalog(), close: async () => {} }))
 catalogSuite('the catalog in LevelDB', async () => {

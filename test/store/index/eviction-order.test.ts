@@ -12,14 +12,13 @@ import { Partials } from '../../../src/store/files/partials.ts'
 import { Quarantine } from '../../../src/store/files/quarantine.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { LastUse } from '../../../src/store/index/last-use.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { Eviction } from '../../../src/store/space/evict.ts'
 import { measureDisk } from '../../../src/store/space/measure.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { runs } from '../../../testkit/property-runs.ts'
 import { keep } from '../../conformance/blob-steps.ts'
-import { all, folder, opened } from '../folder.ts'
+import { all, folder, opened, openStore } from '../folder.ts'
 
 const { signal } = new AbortController()
 

@@ -6,11 +6,10 @@ import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { decodePin } from '../../../src/store/index/pin-record.ts'
-import { openStore } from '../../../src/store/open.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, wanted } from '../../conformance/blob-steps.ts'
-import { all, folder, opened } from '../folder.ts'
+import { all, folder, opened, openStore } from '../folder.ts'
 import { keepManifest, listed } from '../stored-blobs.ts'
 
 /** Pins that are set or removed while their content is being stored, each time a little later. */

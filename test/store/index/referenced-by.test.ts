@@ -6,11 +6,10 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, wanted } from '../../conformance/blob-steps.ts'
-import { folder, opened } from '../folder.ts'
+import { folder, opened, openStore } from '../folder.ts'
 
 const alpine = { registry: 'docker.io', name: 'library/alpine' }
 const layer = digestOf(Buffer.from('layer'))

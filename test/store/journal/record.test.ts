@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { encodeRecord, type JournalRecord, parseRecord } from '../../../src/store/journal/record.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { runs } from '../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 const repository = { registry: 'localhost', name: 'team/app' }
 const digest = digestOf(Buffer.from('a'))

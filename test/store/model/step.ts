@@ -1,4 +1,4 @@
-import type fc from 'fast-check'
+import type { fc } from '../../../testkit/property-runs.ts'
 import type { Model } from './model.ts'
 import type { TestedStore } from './tested-store.ts'
 

@@ -2,8 +2,8 @@ import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
-import { openStore } from '../../../src/store/open.ts'
 import type { Store } from '../../../src/store/store.ts'
+import { openStore } from '../folder.ts'
 
 /** The store on disk that is compared with the model. It can be restarted, and can crash. */
 export class TestedStore {

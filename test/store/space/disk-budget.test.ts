@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import fc from 'fast-check'
 import type { DiskLimit } from '../../../src/lib/disk-limit.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { BudgetedStore, PartialSizes } from '../../../src/store/space/budget-types.ts'
 import { DiskBudget } from '../../../src/store/space/disk-budget.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 import { folder, opened } from '../folder.ts'
 
 const name = (text: string | number): Digest => digestOf(Buffer.from(String(text)))

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { access, link, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openStore } from '../../../src/store/open.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
-import { folder } from '../folder.ts'
+import { folder, openStore } from '../folder.ts'
 
 const signal = new AbortController().signal
 const repository = { registry: 'docker.io', name: 'library/alpine' }

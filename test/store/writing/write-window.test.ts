@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import fc from 'fast-check'
 import { SharedMemory, UNIT_BYTES } from '../../../src/lanes/shared-memory.ts'
 import { WriteWindow } from '../../../src/store/writing/write-window.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 it('all that is filled is handed over once, in order, and all memory is given back', async () => {
   const step = fc.oneof(

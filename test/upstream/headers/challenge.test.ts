@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { chooseChallenge, parseChallenges } from '../../../src/upstream/headers/challenge.ts'
+import { fc, runs } from '../../../testkit/property-runs.ts'
 
 const plain = (text: string) =>
   parseChallenges(text).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)])
@@ -76,7 +76,7 @@ test('any text is parsed to its end', () => {
     fc.property(fc.string({ unit: fc.constantFrom(...'aB =,"\\;\t1='), maxLength: 200 }), (text) => {
       assert.ok(parseChallenges(text).length <= 16)
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseContentRange } from '../../../src/upstream/headers/content-range.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 test('a range and the total size are parsed', () => {
   assert.deepEqual(parseContentRange('bytes 5-9/10'), { start: 5, end: 9, total: 10 })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import {
   isWithinScope,
   scopeLimitOfUnlisted,
   scopeOfHostname,
 } from '../../../src/upstream/options/address-scope.ts'
+import { fc } from '../../../testkit/property-runs.ts'
 
 const SCOPES = [
   ['93.184.216.34', 'public'],

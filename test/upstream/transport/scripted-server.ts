@@ -6,7 +6,7 @@ import type { HttpResponse, SendRequest } from '../../../src/upstream/http/messa
 import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { BlobClient } from '../../../src/upstream/transport/blob-client.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 const ALL = { skip: 0, limit: Number.POSITIVE_INFINITY }
 
@@ -53,7 +53,7 @@ export async function startServer(
     throw new Failure('unavailable', 'sent to the fallback')
   }
   const client = new BlobClient({
-    lanes: openedLanes(t),
+    lanes: sharedLanes(),
     tls: { ca: undefined, rejectUnauthorized: true },
     connectMs: 60_000,
     headerMs: 60_000,

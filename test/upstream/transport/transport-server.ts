@@ -11,7 +11,7 @@ import { type AddressScope, ANY_SCOPE } from '../../../src/upstream/options/addr
 import type { Deadlines } from '../../../src/upstream/options/options.ts'
 import { Transport } from '../../../src/upstream/transport/transport.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 /** Both clients of a transport, each without and with TLS: they must behave alike. */
 export const CLIENTS = [
@@ -61,7 +61,7 @@ export async function startTransport(
     proxies: undefined,
     lookup: undefined,
     deadlines,
-    lanes: openedLanes(t),
+    lanes: sharedLanes(),
   })
   t.after(() => transport.close())
   const send = transport[name]

@@ -8,7 +8,7 @@ import { ANY_SCOPE } from '../../../src/upstream/options/address-scope.ts'
 import { Transport } from '../../../src/upstream/transport/transport.ts'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
 import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { openedLanes } from '../../lanes/opened-lanes.ts'
+import { sharedLanes } from '../../lanes/shared-lanes.ts'
 
 import {
   ALL,
@@ -111,7 +111,7 @@ for (const { name, tls, who } of CLIENTS) {
       proxies: undefined,
       lookup: undefined,
       deadlines: LONG_DEADLINES,
-      lanes: openedLanes(t),
+      lanes: sharedLanes(),
     })
     const digest = server.addBlob(BYTES)
     server.fault(digest, { stallAt: 1000 })
@@ -142,7 +142,7 @@ for (const name of ['send', 'sendForBlob'] as const) {
         proxies: undefined,
         lookup: undefined,
         deadlines: LONG_DEADLINES,
-        lanes: openedLanes(t),
+        lanes: sharedLanes(),
       })
       t.after(() => transport.close())
       const asked = transport[name]({
@@ -171,7 +171,7 @@ test('a CA file that cannot be read is a failure that names the file, until the 
     proxies: undefined,
     lookup: undefined,
     deadlines: LONG_DEADLINES,
-    lanes: openedLanes(t),
+    lanes: sharedLanes(),
   })
   t.after(() => transport.close())
   const ping = () =>

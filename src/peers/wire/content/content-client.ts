@@ -1,8 +1,5 @@
-import { onAbort } from '../../../lib/async/abort.ts'
-import { Http1Connection } from '../../../lib/http1/http1-connection.ts'
-import { IdleConnections } from '../../../lib/http1/idle-connections.ts'
-import type { ResponseHead } from '../../../lib/http1/response-head.ts'
-import { Failure } from '../../../ports/failure.ts'
+import { LaneClient, type LaneResponse } from '../../../lanes/lane-client.ts'
+import type { Failure } from '../../../ports/failure.ts'
 import type { VouchedIntake, Want } from '../../../ports/source.ts'
 import { PEER_PROTOCOL } from '../../identity/member.ts'
 import { connectionKeyOf, type MemberAddress, type PeerConnector } from '../connection/connector.ts'
@@ -25,21 +22,19 @@ interface Download {
   readonly ms: number
 }
 
-/** Downloads content from other members over HTTP/1.1, on connections that are reused. */
+/** Downloads content from other members over HTTP/1.1, on connections of the lanes that are used again. */
 export class ContentClient {
   readonly #options: ContentClientOptions
-  readonly #idle: IdleConnections<Http1Connection>
-  readonly #busy = new Set<Http1Connection>()
-  readonly #closing = new AbortController()
+  readonly #client: LaneClient
 
   constructor(options: ContentClientOptions) {
     this.#options = options
-    this.#idle = new IdleConnections(options.idleMs)
+    this.#client = new LaneClient(options.idleMs)
   }
 
   /** How many connections wait for the next request. */
   get idleCount(): number {
-    return this.#idle.size
+    return this.#client.idleCount
   }
 
   /**
@@ -47,98 +42,45 @@ export class ContentClient {
    * `Failure` when the member fails; the bytes that arrived before stay in the intake.
    */
   async download(member: MemberAddress, download: Download): Promise<void> {
-    const { signal } = download
-    const key = connectionKeyOf(member)
-    const connection = await this.#request(key, member, download)
-    const stop = onAbort(signal, () => connection.connection.abort(signal.reason))
+    const { want, intake, signal, ms } = download
     try {
-      await this.#receive(member, connection, download)
-      this.#release(key, connection.connection)
+      const response = await this.#client.request({
+        key: connectionKeyOf(member),
+        text: requestText(want, intake.position),
+        signal,
+        headMs: ms,
+        late: () => peerFailure(member.name, `sent nothing within ${ms} ms`),
+        connect: (options) => this.#options.connector.connectForContent(member, options),
+      })
+      try {
+        await this.#receive(member, response, download)
+      } finally {
+        response.discard()
+      }
     } catch (error) {
-      this.#release(key, connection.connection)
       signal.throwIfAborted()
       throw failureOfConnection(member.name, error)
-    } finally {
-      stop()
     }
   }
 
-  close(reason: unknown): void {
-    this.#closing.abort(reason)
-    this.#idle.destroyAll()
-    for (const connection of this.#busy) connection.abort(reason)
-  }
-
-  /** Sends the request; over a new connection when an idle one turns out to be broken. */
-  async #request(key: string, member: MemberAddress, download: Download) {
-    const { want, intake, signal } = download
-    const text = requestText(want, intake.position)
-    for (;;) {
-      signal.throwIfAborted()
-      const idle = this.#idle.take(key)
-      const connection = idle ?? (await this.#connect(member, signal))
-      this.#busy.add(connection)
-      try {
-        return { connection, head: await this.#awaitHead(connection, text, member, download) }
-      } catch (error) {
-        connection.destroy()
-        this.#busy.delete(connection)
-        signal.throwIfAborted()
-        if (idle === undefined || idle.hasReceived || error instanceof Failure) {
-          throw failureOfConnection(member.name, error)
-        }
-        this.#idle.destroyAllOf(key)
-      }
-    }
-  }
-
-  #connect(member: MemberAddress, signal: AbortSignal): Promise<Http1Connection> {
-    this.#closing.signal.throwIfAborted()
-    return this.#options.connector.connect(
-      member,
-      'http/1.1',
-      (begin, handshake) => Http1Connection.open(begin, handshake),
-      { signal: AbortSignal.any([signal, this.#closing.signal]) },
-    )
-  }
-
-  async #awaitHead(
-    connection: Http1Connection,
-    text: string,
-    { name }: MemberAddress,
-    { signal, ms }: Download,
-  ): Promise<ResponseHead> {
-    connection.onClosed = () => this.#busy.delete(connection)
-    const late = peerFailure(name, `sent nothing within ${ms} ms`)
-    const timer = setTimeout(() => connection.abort(late), ms)
-    const stop = onAbort(signal, () => connection.abort(signal.reason))
-    try {
-      return await connection.request(text)
-    } finally {
-      clearTimeout(timer)
-      stop()
-    }
+  close(reason: Failure): void {
+    this.#client.close(reason)
   }
 
   async #receive(
     { id, name }: MemberAddress,
-    { connection, head }: { connection: Http1Connection; head: ResponseHead },
+    response: LaneResponse,
     { intake, signal, ms }: Download,
   ): Promise<void> {
+    const { head } = response
     const size = sizeOfContent(head, intake.position)
-    if (size === undefined) throw await failureOfResponse(name, connection, head, ms)
-    const mediaType = head.headers.get('content-type')
+    if (size === undefined) throw await failureOfResponse(name, response, { signal, ms })
     intake.setContributor({ id, name })
-    intake.expect({ size, mediaType })
+    intake.expect({ size, mediaType: head.headers.get('content-type') })
     const { downloadLimiter: limiter } = this.#options.resources
     const length = size - intake.position
-    await connection.readBody(await LimitedSink.open(intake, { length, limiter, signal }), 0)
-  }
-
-  #release(key: string, connection: Http1Connection): void {
-    this.#busy.delete(connection)
-    if (connection.isReusable && !this.#closing.signal.aborted) this.#idle.add(key, connection)
-    else connection.destroy()
+    const sink = await LimitedSink.open(intake, { length, limiter, signal })
+    await response.readInto(sink, { skip: 0, signal })
   }
 }
 

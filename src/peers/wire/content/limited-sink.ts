@@ -1,5 +1,5 @@
+import type { SharedSink } from '../../../lanes/lent-body.ts'
 import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
-import type { BodySink } from '../../../lib/http1/body-transfer.ts'
 
 export interface LimitedSinkOptions {
   /** How many bytes the sink is to get. */
@@ -10,8 +10,8 @@ export interface LimitedSinkOptions {
 }
 
 /** A sink that takes bytes as fast as another sink and the download limit allow. */
-export class LimitedSink implements BodySink {
-  readonly #sink: BodySink
+export class LimitedSink implements SharedSink {
+  readonly #sink: SharedSink
   readonly #options: LimitedSinkOptions
   #missingBytes: number
   /** How many bytes the limiter has granted and that have not come yet. */
@@ -19,14 +19,14 @@ export class LimitedSink implements BodySink {
   #granted: Promise<void> | undefined
   #hasRoom = true
 
-  private constructor(sink: BodySink, options: LimitedSinkOptions) {
+  private constructor(sink: SharedSink, options: LimitedSinkOptions) {
     this.#sink = sink
     this.#options = options
     this.#missingBytes = options.length
   }
 
   /** Waits until the limiter has granted the first bytes. */
-  static async open(sink: BodySink, options: LimitedSinkOptions): Promise<LimitedSink> {
+  static async open(sink: SharedSink, options: LimitedSinkOptions): Promise<LimitedSink> {
     const limited = new LimitedSink(sink, options)
     if (!limited.#takeQuantum()) await limited.drained()
     return limited
@@ -35,6 +35,11 @@ export class LimitedSink implements BodySink {
   buffer(): Uint8Array {
     const memory = this.#sink.buffer()
     return memory.length <= this.#grantedBytes ? memory : memory.subarray(0, this.#grantedBytes)
+  }
+
+  nextBuffer(): Uint8Array | undefined {
+    const granted = this.#grantedBytes - this.#sink.buffer().length
+    return granted > 0 ? this.#sink.nextBuffer?.()?.subarray(0, granted) : undefined
   }
 
   filled(length: number): boolean {

@@ -1,4 +1,4 @@
-import type { Http1Connection } from '../../../lib/http1/http1-connection.ts'
+import type { LaneResponse } from '../../../lanes/lane-client.ts'
 import type { ResponseHead } from '../../../lib/http1/response-head.ts'
 import type { Failure } from '../../../ports/failure.ts'
 import { peerFailure } from '../connection/resources.ts'
@@ -25,29 +25,26 @@ export function sizeOfContent({ status, headers, length }: ResponseHead, from: n
 /** Reads the body of a response that contains no content, for at most `ms`, and gives the reason that it names. */
 export async function failureOfResponse(
   peerName: string,
-  connection: Http1Connection,
-  { status, length }: ResponseHead,
-  ms: number,
+  response: LaneResponse,
+  { signal, ms }: { signal: AbortSignal; ms: number },
 ): Promise<Failure> {
-  const invalid = peerFailure(peerName, `sent an invalid response with the status ${status}`)
-  if (status < 400 || length === 'undeclared' || length === 0 || length > MAX_REASON_BYTES) return invalid
-  const timer = setTimeout(() => connection.abort(invalid), ms)
+  const { length, head } = response
+  const invalid = peerFailure(peerName, `sent an invalid response with the status ${head.status}`)
+  if (head.status < 400 || length === undefined || length === 0 || length > MAX_REASON_BYTES) return invalid
+  const text = Buffer.alloc(length)
+  let position = 0
+  const sink = {
+    buffer: () => text.subarray(position),
+    filled: (bytes: number) => {
+      position += bytes
+      return true
+    },
+    drained: async () => {},
+  }
   try {
-    const text = Buffer.alloc(length)
-    let position = 0
-    const sink = {
-      buffer: () => text.subarray(position),
-      filled: (bytes: number) => {
-        position += bytes
-        return true
-      },
-      drained: async () => {},
-    }
-    await connection.readBody(sink, 0)
+    await response.readInto(sink, { skip: 0, signal: AbortSignal.any([signal, AbortSignal.timeout(ms)]) })
     return failureOfRefused(peerName, parseMessage(Refused, JSON.parse(text.toString()), peerName))
   } catch {
     return invalid
-  } finally {
-    clearTimeout(timer)
   }
 }

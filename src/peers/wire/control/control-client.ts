@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { unlessAborted } from '../../../lib/async/abort.ts'
 import type { Failure } from '../../../ports/failure.ts'
@@ -141,16 +140,7 @@ export class ControlClient {
     const { connector, lingerMs, idleMs } = this.#options
     const { signal } = this.#closing
     signal.throwIfAborted()
-    const socket = await connector.connect(
-      member,
-      'h2',
-      async (begin, handshake) => {
-        const begun = begin()
-        await once(begun, 'secureConnect', handshake)
-        return begun
-      },
-      { signal },
-    )
+    const socket = await connector.connectForExchanges(member, { signal })
     const session = connect('https://peer', { ...SESSION_OPTIONS, createConnection: () => socket })
     const control: ControlSession = new ControlSession(session, socket, {
       peerName: member.name,

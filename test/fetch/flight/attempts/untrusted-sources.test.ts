@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { Failure } from '../../../../src/ports/failure.ts'
 import { checkpointsOf } from '../../../../testkit/memory/digests.ts'
-import { runs } from '../../../../testkit/property-runs.ts'
+import { fc, runs } from '../../../../testkit/property-runs.ts'
 import { type Attempt, pour, ScriptedSource, sends } from '../../../../testkit/registries/scripted-source.ts'
 import { pull, setUpFlights, wantOf, wrongFrom } from '../../support/flights.ts'
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { Signer } from '../../../../src/peers/identity/signed-record.ts'
 import { EMPTY_MESSAGE, type GossipMessage } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
 import { encodeMessage, parseMessage } from '../../../../src/peers/membership/gossip/message-format.ts'
 import type { PseudonymousNotice } from '../../../../src/peers/membership/gossip/rate-limit-notices.ts'
 import { MemberList } from '../../../../src/peers/membership/members/member-list.ts'
+import { fc, runs } from '../../../../testkit/property-runs.ts'
 import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
 
 const ann = memberOf('ann', 1)
@@ -180,6 +180,6 @@ test('parsing any other bytes does not throw', () => {
         if (message !== undefined) assert.deepEqual(parseMessage(encodeMessage(message)), message)
       },
     ),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import {
   InvalidLine,
   MAX_MESSAGE_BYTES,
   MessageLines,
   messageLine,
 } from '../../../../src/peers/wire/control/message-lines.ts'
+import { fc } from '../../../../testkit/property-runs.ts'
 
 test('messages are complete, whatever the sizes of reads', () => {
   const messages = fc.array(fc.dictionary(fc.string(), fc.string()), { maxLength: 20 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parseContentRange, rangeUpTo } from '../../../../src/registry-api/endpoints/push/content-range.ts'
+import { fc } from '../../../../testkit/property-runs.ts'
 
 test('the range of a part is read as both specifications write it', () => {
   const table: [text: string, expected: [number, number] | undefined][] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { parsePushQuery } from '../../../../src/registry-api/endpoints/push/push-query.ts'
+import { fc } from '../../../../testkit/property-runs.ts'
 
 const SHA256 = `sha256:${'0a'.repeat(32)}`
 const SHA512 = `sha512:${'0a'.repeat(64)}`

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
-import { clientOf } from '../../../src/registry-api/connections/client.ts'
-import { visibleRepositories } from '../../../src/registry-api/endpoints/visible-repositories.ts'
-import { MemoryResolver } from '../../../testkit/memory/memory-resolver.ts'
+import { EverybodyAccess } from '../../src/access/everybody-access.ts'
+import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import { clientOf } from '../../src/registry-api/connections/client.ts'
+import { MemoryResolver } from '../../testkit/memory/memory-resolver.ts'
 import {
   ALPINE,
   errorCodeOf,
@@ -11,7 +11,7 @@ import {
   requestHttp2,
   startTestServer,
   type TestServer,
-} from '../test-server.ts'
+} from '../registry-api/test-server.ts'
 
 const PRIVATE = { registry: 'registry.corp', name: 'team/app' }
 const REMOTE = { from: '127.0.0.2' }
@@ -35,7 +35,7 @@ test('private repositories are visible to local clients only, and the order stay
   const seenFrom = (address: string | undefined) => {
     const client = clientOf(address)
     const caller = { ...client, authorization: undefined, certificate: undefined }
-    return visibleRepositories(all, { client, caller }, { resolver, access: undefined })
+    return new EverybodyAccess((repository) => resolver.isPrivate(repository)).filterListable(caller, all)
   }
   assert.deepEqual(await seenFrom('127.0.0.1'), all)
   for (const address of ['10.0.0.1', undefined]) assert.deepEqual(await seenFrom(address), [other, ALPINE])
