@@ -57,6 +57,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'cli/commands/copy.test.ts': [
+    'cli/export/bucket-place.ts',
+    'object-store/copy.ts',
+    'object-store/upload/sequential-bytes.ts',
+  ],
+  'object-store/upload/job-runner.test.ts': ['object-store/upload/bucket-links.ts'],
   'object-store/expiry/expiry.test.ts': [
     'object-store/expiry/bucket-lock.ts',
     'object-store/expiry/bucket-repository.ts',
