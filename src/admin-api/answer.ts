@@ -68,7 +68,12 @@ export async function answerRead(
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':
-      return readinessAnswer(reports.ready(), route.includesWarm ? await warmReadiness.lacking() : [])
+      return readinessAnswer(reports.ready(), [
+        ...(route.includesWarm ? await warmReadiness.lacking() : []),
+        ...(route.askedAfterSeconds === undefined
+          ? []
+          : notAsked(await reports.status(), route.askedAfterSeconds)),
+      ])
     case 'status':
       return jsonAnswer(200, await reports.status())
     case 'pulls':
@@ -88,6 +93,12 @@ export async function answerRead(
     case 'unknown':
       return errorAnswer(404, `nothing is at this path; there are / and ${PATHS.join(', ')}`)
   }
+}
+
+function notAsked({ startedAt, lastPullAt }: StatusReport, afterSeconds: number): readonly string[] {
+  const seconds = Math.floor((Date.now() - Date.parse(startedAt)) / 1000)
+  if (lastPullAt !== null || seconds < afterSeconds) return []
+  return [`no client has asked for an image since the start ${seconds} s ago`]
 }
 
 export function errorAnswer(status: number, message: string): AdminAnswer<string> {

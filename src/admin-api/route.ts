@@ -15,8 +15,15 @@ export type ReadRoute =
         | 'unknown'
     }
   | { readonly kind: 'page'; readonly path: PagePath }
-  /** With `includesWarm` the agent is ready only when all images that are to be kept warm are stored. */
-  | { readonly kind: 'readyz'; readonly includesWarm: boolean }
+  /**
+   * With `includesWarm` the agent is ready only when all images that are to be kept warm are stored, and with
+   * `askedAfterSeconds` only if a client has asked for an image, or it has not run for so long.
+   */
+  | {
+      readonly kind: 'readyz'
+      readonly includesWarm: boolean
+      readonly askedAfterSeconds: number | undefined
+    }
   | { readonly kind: 'why'; readonly subject: string }
   | { readonly kind: 'invalid'; readonly problem: string }
 
@@ -45,6 +52,7 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
   '/readyz': (query) => ({
     kind: 'readyz',
     includesWarm: ['', '1', 'true'].includes(query.get('warm') ?? '0'),
+    askedAfterSeconds: query.has('asked') ? Number(query.get('asked')) || ASKED_AFTER_SECONDS : undefined,
   }),
   '/api/v1/status': () => ({ kind: 'status' }),
   '/api/v1/pulls': () => ({ kind: 'pulls' }),
@@ -57,6 +65,9 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
 /** All paths but those of the page. */
 export const PATHS: readonly string[] = [...new Set([...Object.keys(READS), ...Object.keys(COMMANDS)])].sort()
 const READ_METHODS = ['GET', 'HEAD']
+
+/** A node on which pods start asks for an image within this time. */
+const ASKED_AFTER_SECONDS = 3600
 
 /** The length of the longest valid reference: host and name, tag, digest. */
 const MAX_SUBJECT_LENGTH = 255 + 1 + 128 + 1 + 7 + 128

@@ -23,6 +23,28 @@ test('/healthz, /readyz and /metrics answer', async () => {
   assert.ok(parseExposition(metrics.body).has('leat_store_bytes'))
 })
 
+test('/readyz?asked says when no client has asked for an image for a while', async () => {
+  const status = (startedAt: string, lastPullAt: string | null) => {
+    const ready = fixture.reporter.ready.bind(fixture.reporter)
+    const report = async () => ({ ...(await fixture.reporter.status()), startedAt, lastPullAt })
+    const reports = new Proxy(fixture.reporter, {
+      get: (target, name) =>
+        name === 'status' ? report : name === 'ready' ? ready : Reflect.get(target, name).bind(target),
+    })
+    return fixture.startServer(reports)
+  }
+  const [long, now] = ['2020-01-01T00:00:00Z', new Date().toISOString()]
+  const silent = await sendRequest(await status(long, null), '/readyz?asked=60')
+  assert.equal(silent.status, 503)
+  assert.match(silent.body, /^not ready: no client has asked for an image since the start \d+ s ago\n$/)
+  for (const [startedAt, lastPullAt, path] of [
+    [long, null, '/readyz'],
+    [long, now, '/readyz?asked=60'],
+    [now, null, '/readyz?asked'],
+  ] as const)
+    assert.equal((await sendRequest(await status(startedAt, lastPullAt), path)).status, 200, path)
+})
+
 test('the API answers in JSON', async () => {
   fixture.node.tagAs('3.20', fixture.node.putImage(['layer']).digest)
   const port = await fixture.startServer()

@@ -159,6 +159,29 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     },
   )
 
+  await t.test(
+    'only the container that writes events has a token, with the right to create them alone',
+    async () => {
+      const text = await render('events: { enabled: true, afterSeconds: 60 }\n')
+      const resources = resourcesIn(text)
+      for (const workload of workloadsOf(resources))
+        for (const { name, volumeMounts } of containersOf(workload))
+          assert.equal(
+            volumeMounts.some((mount) => mount.name === 'node-token'),
+            name === 'events',
+            name,
+          )
+      const { template } = named(workloadsOf(resources), 'leat')
+      const { env } = named(template.spec.containers, 'events')
+      assert.equal(env.find(({ name }) => name === 'AFTER_SECONDS')?.value, '60')
+      assert.match(
+        text,
+        /rules:\n {2}- apiGroups: \[""\]\n {4}resources: \[events\]\n {4}verbs: \[create\]\n---/,
+      )
+      assert.doesNotMatch(await render(''), /resources: \[events\]|name: events/)
+    },
+  )
+
   await t.test('the sources for the admin port can be restricted without restricting the peers', async () => {
     const values =
       'admin: { listen: node }\nnetworkPolicy: { adminFrom: [{ ipBlock: { cidr: 10.9.0.0/16 } }] }\n'

@@ -121,6 +121,7 @@ function podValues(): Readonly<Record<string, Schema>> {
       },
       mostSeconds: { type: 'integer', minimum: 0 },
     }),
+    events: map({ enabled: YES_OR_NO, afterSeconds: { type: 'integer', minimum: 1 } }),
     maxUnavailable: { type: ['string', 'integer'], pattern: '^[1-9][0-9]?%$|^100%$', minimum: 1 },
     priorityClass: map({ create: YES_OR_NO, value: { type: 'integer', maximum: 1000000000 }, name: NAME }),
     seLinuxType: { type: 'string', pattern: '^[a-z_]*$' },

@@ -9,11 +9,12 @@ import { FileProblem } from '../../lib/watched-file.ts'
 import { startLog } from '../../observe/log/log.ts'
 import { Failure } from '../../ports/failure.ts'
 import { agentOptions } from '../context/agent-options.ts'
-import { type Command, CommandError, type Terminal } from '../context/command.ts'
+import { type Command, CommandError } from '../context/command.ts'
 import { withRegistryVariables } from '../context/docker-mode.ts'
 import { withPortVariable } from '../context/redirect-mode.ts'
 import { allSettingFlags, givenSettings } from '../context/settings.ts'
 import { announce } from '../serve/announce.ts'
+import { type LogFormat, logFormat } from '../serve/log-format.ts'
 import { SettingsReload } from '../serve/settings-reload.ts'
 
 /** `agent serve`: runs until SIGINT or SIGTERM. */
@@ -68,18 +69,8 @@ export const serve: Command = {
   },
 }
 
-function logFormat(
-  { logFormat: wanted }: Settings,
-  { isErrInteractive = false, env }: Terminal,
-): { format: 'json' | 'pretty'; hasColor: boolean } {
-  const format = wanted === 'auto' ? (isErrInteractive ? 'pretty' : 'json') : wanted
-  // https://no-color.org: any value but the empty one.
-  const isPlain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb'
-  return { format, hasColor: isErrInteractive && !isPlain }
-}
-
 /** What the watchdog writes to stderr before it ends the agent, as the other lines of the log are written. */
-function hangsLine({ format }: { format: 'json' | 'pretty' }): string {
+function hangsLine({ format }: Pick<LogFormat, 'format'>): string {
   const message =
     'the main thread has not moved for 5 s: the agent ends itself, so that clients go to the registry'
   return format === 'json' ? `${JSON.stringify({ level: 'fatal', message })}\n` : `agent: ${message}\n`

@@ -21,6 +21,7 @@ export const VALUE_SETS: Readonly<Record<string, string>> = {
     'nameOverride: mirror\nfullnameOverride: image-mirror\nimage: { repository: r.corp/leat, digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }',
   'with a startup taint':
     'startupTaint: { enabled: true, key: corp/x }\nconfig: { warm: [alpine:3] }\ntolerations: []\nadmin: { listen: node, tlsSecret: leat-tls }',
+  'with events': 'events: { enabled: true }',
   'with TLS':
     'config: { tlsCert: /tls/tls.crt, tlsKey: /tls/tls.key }\nruntime: { caFile: /tls/ca.crt }\nextraVolumes: [{ name: tls, secret: { secretName: tls } }]\nextraVolumeMounts: [{ name: tls, mountPath: /tls }]',
   'with many settings':
