@@ -1,5 +1,5 @@
 import { openAccess } from './access/open-access.ts'
-import { type AdminServer, createAdminServer } from './admin-api/server.ts'
+import type { AdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { CheckResolver } from './check-image/check-resolver.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
@@ -16,21 +16,15 @@ import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
-import { Reporter } from './observe/reports/reporter.ts'
 import { isCheckRepository } from './oci/names/check-repository.ts'
 import { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
-import { openPeers } from './peers/open.ts'
 import type { PeerRates } from './peers/peer-options.ts'
 import { PeerRegistry } from './peers/peer-registry.ts'
 import type { LocalNode } from './peers/server/local-node.ts'
 import type { Redirects } from './ports/redirects/redirected-host.ts'
 import type { Resolver } from './ports/resolver.ts'
-import {
-  createRegistryServer,
-  type RegistryServer,
-  type RegistryServerOptions,
-} from './registry-api/server.ts'
+import type { RegistryServer, RegistryServerOptions } from './registry-api/server.ts'
 import { LocalResolver } from './sources/local-resolver.ts'
 import { type LocalSources, openSources } from './sources/sources.ts'
 import { StoringResolver } from './sources/storing-resolver.ts'
@@ -86,14 +80,13 @@ export interface AgentParts extends Core {
  */
 export async function openCore(options: AgentOptions, cleanup: CleanupStack): Promise<Core> {
   // 1. The store. Only one agent can open a data folder, so nothing else is begun before.
-  const { data, maxBytes, minFree, version = UNKNOWN_VERSION } = options
+  const { data, maxBytes, minFree } = options
   const lanes = openLanes({ lanes: options.lanes })
   const store = await openStore({ path: data, lanes, maxBytes, minFree })
   cleanup.add(() => store.close())
 
   // 2. The peers. Their client exists from here on, and knows no members until the agent has joined.
-  const opened =
-    options.peers && (await openPeers(options.peers, { data, version, name: nodeNameOf(options), lanes }))
+  const opened = await openSwarm(options, lanes)
   const peers = opened?.network
   cleanup.add(() => peers?.close())
 
@@ -151,6 +144,7 @@ export async function wireAgent(
 ): Promise<AgentParts> {
   const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
+  const { createRegistryServer, createAdminServer, Reporter } = await loadServers()
   await core.upstreams.readFiles()
   core.objectStore?.startUploads()
   const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
@@ -239,6 +233,24 @@ export async function wireAgent(
   cleanup.add(() => controlServer.stop())
 
   return { ...core, localNode, registryServer, adminServer, controlServer, collecting }
+}
+
+/** The peers, whose code is loaded by an agent that has any. */
+async function openSwarm({ peers, ...options }: AgentOptions, lanes: LanePool) {
+  if (peers === undefined) return undefined
+  const { openPeers } = await import('./peers/open.ts')
+  const { data, version = UNKNOWN_VERSION } = options
+  return openPeers(peers, { data, version, name: nodeNameOf(options), lanes })
+}
+
+/** The code of the servers, which a command that works on a data folder does not need. */
+async function loadServers() {
+  const [registryApi, adminApi, reports] = await Promise.all([
+    import('./registry-api/server.ts'),
+    import('./admin-api/server.ts'),
+    import('./observe/reports/reporter.ts'),
+  ])
+  return { ...registryApi, ...adminApi, ...reports }
 }
 
 /**

@@ -92,7 +92,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'import',
     'lib',
     'migrate/convert.ts',
+    'object-store/copy.ts',
     'object-store/expire.ts',
+    'object-store/options',
     'observe',
     'oci',
     'peers/dht/bootstrap.ts',
@@ -151,7 +153,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/flight/bytes/tail-gate.ts',
     'fetch/manifests/manifest-body.ts',
   ],
-  export: ['lib', 'oci', 'ports'],
+  export: ['lib', 'object-store/copy.ts', 'oci', 'ports'],
   // A manifest is read, and kept in memory, as elsewhere.
   hosted: ['fetch/manifests', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
   // An import reads what local sources read.
@@ -196,7 +198,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ],
   config: ['values', 'buckets', 'access', '.'],
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
-  export: ['targets', 'readers', 'static', '.'],
+  export: ['targets', 'bucket', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
   hosted: ['uploads', 'garbage', '.'],
   fetch: [

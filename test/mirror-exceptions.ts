@@ -57,6 +57,12 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
+  'cli/commands/copy.test.ts': [
+    'cli/export/bucket-place.ts',
+    'object-store/copy.ts',
+    'object-store/upload/sequential-bytes.ts',
+  ],
+  'object-store/upload/job-runner.test.ts': ['object-store/upload/bucket-links.ts'],
   'object-store/expiry/expiry.test.ts': [
     'object-store/expiry/bucket-lock.ts',
     'object-store/expiry/bucket-repository.ts',
@@ -119,7 +125,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
-    'cli/commands/stored/ls.ts',
     'cli/ls/tables.ts',
     'cli/commands/stored/pin.ts',
     'cli/commands/stored/verify.ts',

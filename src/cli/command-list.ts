@@ -17,6 +17,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/export.ts')).exportImages,
   },
   {
+    name: 'copy',
+    summary: 'write images into a bucket',
+    load: async () => (await import('./commands/copy.ts')).copy,
+  },
+  {
     name: 'import',
     summary: 'store images from Docker, archives or folders',
     load: async () => (await import('./commands/import.ts')).importImages,

@@ -54,6 +54,10 @@ export interface ExportRequest {
   readonly target: ExportTarget
   readonly images: readonly PlanRequest[]
   readonly signal: AbortSignal
+  /** Nothing is written; the lines say what would be. */
+  readonly isDryRun?: boolean
+  /** What errors call it; default: exported. */
+  readonly verb?: 'exported' | 'copied'
 }
 
 /**
@@ -95,7 +99,8 @@ class ExportRun {
         yield await this.#export(image)
       } catch (error) {
         signal.throwIfAborted()
-        throw asExportError(error, image.reference, this.#current.isPlanned)
+        const { verb = 'exported' } = this.#request
+        throw asExportError(error, image.reference, { isPlanned: this.#current.isPlanned, verb })
       }
       this.#images += 1
     }
@@ -110,7 +115,7 @@ class ExportRun {
   }
 
   async #export(request: PlanRequest): Promise<ExportedImage> {
-    const { reader, target, signal } = this.#request
+    const { reader, target, signal, isDryRun } = this.#request
     const name = referenceText(request.reference)
     this.#current = { image: name, isPlanned: false, bytes: 0, ofBytes: 0 }
     const image = await planImage(reader, request, { signal })
@@ -120,7 +125,7 @@ class ExportRun {
     const writtenBefore = this.#writtenBytes
     const writer = await target.begin(image)
     await this.#addBlobs(image, writer)
-    await writer.commit()
+    if (isDryRun !== true) await writer.commit()
     this.#current.bytes += manifestBytes
     this.#writtenBytes += manifestBytes
     this.#bytes += ofBytes
@@ -139,13 +144,14 @@ class ExportRun {
   }
 
   async #addBlobs({ reference, blobs }: ExportImage, writer: Awaited<ReturnType<ExportTarget['begin']>>) {
-    const { reader, target } = this.#request
+    const { reader, target, isDryRun } = this.#request
     const failed = new AbortController()
     const signal = AbortSignal.any([this.#request.signal, failed.signal])
     const add = async (blob: BlobPart): Promise<void> => {
       try {
         signal.throwIfAborted()
         if (await writer.has(blob)) this.#current.bytes += blob.size
+        else if (isDryRun === true) this.#countUnread(blob)
         else await writer.add(blob, this.#counted(reader.blob(reference.repository, blob, { signal })))
       } catch (error) {
         // The first error ends the other blobs, too.
@@ -154,6 +160,11 @@ class ExportRun {
       }
     }
     for await (const _ of mapConcurrently(blobs, target.isConcurrent ? MOST_BLOBS_AT_ONCE : 1, add));
+  }
+
+  #countUnread({ size }: BlobPart): void {
+    this.#current.bytes += size
+    this.#writtenBytes += size
   }
 
   async *#counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -166,14 +177,18 @@ class ExportRun {
 }
 
 /** One sentence that names the image. */
-function asExportError(error: unknown, reference: Reference, isPlanned: boolean): unknown {
+function asExportError(
+  error: unknown,
+  reference: Reference,
+  { isPlanned, verb }: { readonly isPlanned: boolean; readonly verb: string },
+): unknown {
   const image = referenceText(reference)
   if (error instanceof ExportError) {
-    return new ExportError(`${image} cannot be exported: ${error.message}`, { cause: error })
+    return new ExportError(`${image} cannot be ${verb}: ${error.message}`, { cause: error })
   }
   if (!(error instanceof Failure)) return error
   return new ExportError(
-    `${image} cannot be exported: ${plainEnd(error.message)}; ${advice(error, isPlanned)}`,
+    `${image} cannot be ${verb}: ${plainEnd(error.message)}; ${advice(error, isPlanned)}`,
     {
       cause: error,
     },

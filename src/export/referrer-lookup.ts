@@ -1,4 +1,5 @@
 import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts'
+import { isTag } from '../oci/names/names.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure, type FailureCode } from '../ports/failure.ts'
 import type { ImageReader, ReadManifest } from './readers/image-reader.ts'
@@ -44,6 +45,8 @@ export class ReferrerLookup {
     const found: { readonly tag: string; readonly manifest: ReadManifest }[] = []
     for (const suffix of COSIGN_SUFFIXES) {
       const tag = `${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`
+      // With SHA-512 the name is longer than a tag may be.
+      if (!isTag(tag)) continue
       const manifest = await this.#answered(() => this.#ifThere(tag))
       if (manifest !== undefined) found.push({ tag, manifest })
     }

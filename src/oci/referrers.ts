@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { jsonObject } from '../lib/json.ts'
 import { type Parsed, parsed, refused } from '../lib/parsed.ts'
+import { algorithmOf, type Digest, hexOf } from './digest.ts'
 import { OCI_INDEX } from './media-types.ts'
 
 // The schema is loose at every level, so that annotations and fields of later specs are passed on unchanged.
@@ -34,4 +35,9 @@ export function addReferrers(index: Uint8Array, added: readonly ListedReferrer[]
   const digests = new Set(listed.map(({ digest }) => digest))
   const manifests = [...listed, ...added.filter(({ digest }) => !digests.has(digest))]
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
+}
+
+/** The tag under which clients find the list in registries without the API (OCI distribution spec, Referrers Tag Schema). */
+export function fallbackTagOf(subject: Digest): string {
+  return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
 }

@@ -57,3 +57,10 @@ test('a list that is wrong ends the export', async () => {
     code: 'too-large',
   })
 })
+
+test('for a digest that is too long for a tag of cosign no tag is asked for', async () => {
+  const long = parseDigest(`sha512:${'0'.repeat(128)}`) ?? assert.fail()
+  const reader = readerWith({ manifest: fails('denied', 'This is no tag.') })
+  const lookup = new ReferrerLookup(reader, repository, { signal })
+  assert.deepEqual([await lookup.tagged(long), lookup.problem], [[], undefined])
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { addReferrers, filterReferrers } from '../../src/oci/referrers.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { addReferrers, fallbackTagOf, filterReferrers } from '../../src/oci/referrers.ts'
 
 function filtered(json: unknown, artifactType: string): unknown {
   const found = filterReferrers(Buffer.from(JSON.stringify(json)), artifactType)
@@ -41,4 +42,11 @@ test('descriptors are added to a list unless it has their digests, and keep all 
   assert.deepEqual(added(index).manifests, [one, two])
   assert.deepEqual(added(new Uint8Array()).manifests, [{ digest: 'sha256:1' }, two])
   assert.equal(added(index).mediaType, 'application/vnd.oci.image.index.v1+json')
+})
+
+test('the fallback tag of a long digest is one that registries take', () => {
+  const [short, long] = (['sha256', 'sha512'] as const).map((name) => digestOf(Buffer.from('subject'), name))
+  assert.ok(short && long)
+  assert.equal(fallbackTagOf(short), short.replace(':', '-'))
+  assert.equal(fallbackTagOf(long), long.slice(0, 'sha512:'.length + 64).replace(':', '-'))
 })

@@ -76,6 +76,15 @@ export function exportAndImport(context: Context): Promise<void> {
       copy: fromLayout,
     })
     await imported.run()
+    const empty = join(folder.path, 'leat-empty')
+    const importedHere: Copy = {
+      run: () => leat('import', `oci:${layout}`, '--data', empty),
+      clear: async () => rmSync(empty, { recursive: true, force: true }),
+    }
+    await compare(context, 'image of 512 MiB, import into a data folder', importedHere, {
+      name: 'skopeo copy, from the same layout',
+      copy: fromLayout,
+    })
     const registry = `docker://127.0.0.1:${running.port}/${IMAGE}`
     await compare(context, 'image of 512 MiB, export from a running agent', exported(...admin), {
       name: 'skopeo copy, from the same agent',

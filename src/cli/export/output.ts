@@ -15,8 +15,25 @@ interface ExportOutput {
   end(): Promise<void>
 }
 
-export function exportOutput(terminal: Terminal, { isJson }: { isJson: boolean }): ExportOutput {
-  return isJson ? new JsonOutput(terminal) : new TextOutput(terminal)
+/** What the output calls the work. */
+interface Words {
+  readonly image: string
+  readonly done: string
+  /** What to do about referrers that may be missing. */
+  readonly advice: string
+}
+
+const EXPORTED: Words = {
+  image: 'exported',
+  done: 'Exported',
+  advice: 'export it again when the registry answers, or leave out --referrers',
+}
+
+export function exportOutput(
+  terminal: Terminal,
+  { isJson, words = EXPORTED }: { isJson: boolean; words?: Words },
+): ExportOutput {
+  return isJson ? new JsonOutput(terminal) : new TextOutput(terminal, words)
 }
 
 class JsonOutput implements ExportOutput {
@@ -36,9 +53,11 @@ class JsonOutput implements ExportOutput {
 class TextOutput implements ExportOutput {
   readonly #terminal: Terminal
   readonly #liveProgress: LiveProgress
+  readonly #words: Words
 
-  constructor(terminal: Terminal) {
+  constructor(terminal: Terminal, words: Words) {
     this.#terminal = terminal
+    this.#words = words
     this.#liveProgress = new LiveProgress(terminal)
   }
 
@@ -52,7 +71,7 @@ class TextOutput implements ExportOutput {
     }
     await this.#liveProgress.clear()
     if (line.is === 'image') await this.#image(line)
-    else await this.#terminal.out(doneText(line))
+    else await this.#terminal.out(`${this.#words.done} ${doneText(line)}`)
   }
 
   end(): Promise<void> {
@@ -60,15 +79,15 @@ class TextOutput implements ExportOutput {
   }
 
   async #image(line: ExportedImage): Promise<void> {
-    await this.#terminal.out(imageText(line, this.#terminal.isInteractive))
+    await this.#terminal.out(`${this.#words.image}  ${imageText(line, this.#terminal.isInteractive)}`)
     if (line.referrersProblem !== null)
-      await this.#terminal.err(problemText(line.image, line.referrersProblem))
+      await this.#terminal.err(problemText(line.image, line.referrersProblem, this.#words))
   }
 }
 
-function problemText(image: string, problem: string): string {
+function problemText(image: string, problem: string, { image: verb, advice }: Words): string {
   const why = plain(problem).replace(/\.$/, '')
-  return `agent: ${plain(image)} is exported without the referrers that only its registry knows: ${why}; export it again when the registry answers, or leave out --referrers.\n`
+  return `agent: ${plain(image)} is ${verb} without the referrers that only its registry knows: ${why}; ${advice}.\n`
 }
 
 function imageText(line: ExportedImage, isInteractive: boolean): string {
@@ -79,12 +98,12 @@ function imageText(line: ExportedImage, isInteractive: boolean): string {
     ...(referrers === 0 ? [] : [`with ${plural(referrers, 'referrer')}`]),
     ...(foreign === 0 ? [] : [`without ${plural(foreign, 'foreign layer')}`]),
   ]
-  return `exported  ${plain(image)}  ${digestText(digest, isInteractive)}  ${what.join(', ')}\n`
+  return `${plain(image)}  ${digestText(digest, isInteractive)}  ${what.join(', ')}\n`
 }
 
 function doneText({ images, bytes, writtenBytes, ms }: ExportDone): string {
   const there = writtenBytes < bytes ? `, ${sizeText(bytes - writtenBytes)} of it already there` : ''
-  return `Exported ${plural(images, 'image')} with ${sizeText(bytes)} in ${spanText(ms)}${there}.\n`
+  return `${plural(images, 'image')} with ${sizeText(bytes)} in ${spanText(ms)}${there}.\n`
 }
 
 function totalText({ images, ofImages, image, bytes, ofBytes, bytesPerSecond }: ExportProgress): string {

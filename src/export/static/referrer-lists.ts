@@ -4,11 +4,11 @@ import * as v from 'valibot'
 import { jsonObject } from '../../lib/json.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
+import { fallbackTagOf } from '../../oci/referrers.ts'
 import { readIfThere } from '../targets/oci-folder.ts'
 import type { ManifestPart } from '../targets/target.ts'
 import { digestOfBytes } from '../targets/verified-bytes.ts'
 import { writeSmallFile } from '../targets/whole-file.ts'
-import { fallbackTagOf } from './tree.ts'
 
 // Descriptors that are there already are kept as they are.
 const List = v.looseObject({ manifests: v.array(v.looseObject({ digest: v.string() })) })

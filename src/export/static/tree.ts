@@ -9,7 +9,7 @@ import { ExportError, writeError } from '../targets/export-error.ts'
 import { digestOfBytes } from '../targets/verified-bytes.ts'
 
 /** For registries without a referrers API, clients look for the referrers of a manifest under this tag. */
-const FALLBACK_TAG = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})$/
+const FALLBACK_TAG = /^sha(?:256|512)-[0-9a-f]{64}$/
 const MAX_DEPTH = 64
 
 /** A manifest as the tree serves it. */
@@ -30,10 +30,6 @@ export interface TreeRepository {
 
 function isFallbackTag(tag: string): boolean {
   return FALLBACK_TAG.test(tag)
-}
-
-export function fallbackTagOf(subject: Digest): string {
-  return subject.replace(':', '-')
 }
 
 /** Finds the repositories in `<root>/v2`, in the order of their names. */

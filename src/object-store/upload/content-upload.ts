@@ -16,6 +16,9 @@ const SMALL_BYTES = 256 * 1024
 
 type Options = { readonly signal: AbortSignal }
 
+/** What is uploaded. It is read once, from its beginning to its end. */
+export type UploadBytes = Pick<Content, 'digest' | 'size' | 'readable' | 'read'>
+
 export interface ContentUploadOptions {
   readonly bucket: Bucket
   readonly rate: RateLimiter
@@ -42,7 +45,7 @@ export class ContentUpload {
   /** Gives how many bytes were sent: none when the object is there. `replace`: the object that is there is wrong. */
   async send(
     key: string,
-    content: Content,
+    content: UploadBytes,
     { replace, signal }: Options & { replace: boolean },
   ): Promise<number> {
     const { size } = content
@@ -59,7 +62,7 @@ export class ContentUpload {
 
   async #sendWhole(
     key: string,
-    content: Content,
+    content: UploadBytes,
     { replace, signal }: Options & { replace: boolean },
   ): Promise<number> {
     const bytes = Buffer.allocUnsafeSlow(content.size)
@@ -74,7 +77,7 @@ export class ContentUpload {
 
   async #sendParts(
     key: string,
-    content: Content,
+    content: UploadBytes,
     { replace, signal }: Options & { replace: boolean },
   ): Promise<number> {
     const { size, digest } = content
@@ -137,7 +140,7 @@ export class ContentUpload {
 }
 
 async function readPart(
-  content: Content,
+  content: UploadBytes,
   target: Uint8Array,
   start: number,
   options: Options,

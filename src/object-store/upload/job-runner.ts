@@ -2,15 +2,12 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import { Failure } from '../../ports/failure.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { type DistributionLayout, dataKey } from '../layout/distribution.ts'
+import { BucketLinks, RENEW_LINK_MS } from './bucket-links.ts'
 import type { ContentUpload } from './content-upload.ts'
-import { sha256Of } from './part-hashes.ts'
 import type { UploadJob, UploadStore } from './upload-store.ts'
 
-/** The age of a link is that of the last pull, or of the last answer of upstream, to within so much. */
-const RENEW_LINK_MS = 20 * 60 * 60 * 1000
 const MAX_WRONG = 10_000
 const MAX_WAITING_TAGS = 10_000
 
@@ -28,6 +25,7 @@ export interface JobRunnerOptions {
 /** Does one upload: the bytes of a content and then its link, or the link of a tag. */
 export class JobRunner {
   readonly #bucket: Bucket
+  readonly #links: BucketLinks
   readonly #layout: DistributionLayout
   readonly #store: UploadStore
   readonly #contents: ContentUpload
@@ -38,6 +36,7 @@ export class JobRunner {
 
   constructor({ bucket, layout, store, contents }: JobRunnerOptions) {
     this.#bucket = bucket
+    this.#links = new BucketLinks(bucket)
     this.#layout = layout
     this.#store = store
     this.#contents = contents
@@ -64,12 +63,12 @@ export class JobRunner {
       const replace = this.#wrong.has(digest)
       // What collects garbage looks at the age of an object just before it removes it. So the link that is there is made young
       // before it is relied on, and so are bytes to which no link of this repository leads yet.
-      const isLinked = await this.#makeLinkYoung(link, digest, { signal })
+      const isLinked = await this.#links.makeYoung(link, digest, { signal })
       const bytes = await this.#contents.send(dataKey(digest), content, { replace, signal })
       this.#wrong.delete(digest)
       if (!isLinked) {
-        if (bytes === 0) await this.#makeYoung(dataKey(digest), { signal })
-        await this.#put(link, digest, { signal })
+        if (bytes === 0) await this.#links.makeBytesYoung(dataKey(digest), { signal })
+        await this.#links.write(link, digest, { signal })
       }
       const ms = Date.now() - startedAt
       publish('object-store.uploaded', { bucket: this.#bucket.name, digest, bytes, ms })
@@ -103,49 +102,23 @@ export class JobRunner {
     }
     await this.#makeLinksYoung(digest, repository, { signal })
     const index = this.#layout.tagIndexKey(repository, tag, digest)
-    if (index !== undefined) await this.#put(index, digest, { signal })
-    await this.#put(key, digest, { signal })
+    if (index !== undefined) await this.#links.write(index, digest, { signal })
+    await this.#links.write(key, digest, { signal })
   }
 
   /** Makes the links young that an image needs, of those that are there: its tag is about to need them. */
   async #makeLinksYoung(manifest: Digest, repository: Repository, options: Options): Promise<void> {
     const ofManifest = this.#layout.contentKeys({ digest: manifest, kind: 'manifest', repository })?.link
-    if (ofManifest !== undefined) await this.#makeLinkYoung(ofManifest, manifest, options)
+    if (ofManifest !== undefined) await this.#links.makeYoung(ofManifest, manifest, options)
     for (const digest of await this.#store.references(manifest)) {
       for (const kind of ['blob', 'manifest'] as const) {
         const link = this.#layout.contentKeys({ digest, kind, repository })?.link
-        if (link !== undefined && (await this.#makeLinkYoung(link, digest, options))) break
+        if (link !== undefined && (await this.#links.makeYoung(link, digest, options))) break
       }
     }
-  }
-
-  /** Writes a link again that is old. False: there is none. */
-  async #makeLinkYoung(key: string, digest: Digest, { signal }: Options): Promise<boolean> {
-    const known = await this.#bucket.head(key, { signal })
-    if (known === undefined) return false
-    if (!isYoung(known.modifiedAt)) await this.#put(key, digest, { signal })
-    return true
-  }
-
-  async #makeYoung(key: string, options: Options): Promise<void> {
-    const known = await this.#bucket.head(key, options)
-    if (known === undefined || isYoung(known.modifiedAt)) return
-    await this.#bucket.refresh(key, options).catch((error: unknown) => {
-      // Servers refuse to copy an object of more than 5 GiB. It is still the right one.
-      if (!(error instanceof Failure) || error.code !== 'denied') throw error
-    })
-  }
-
-  async #put(key: string, digest: Digest, { signal }: Options): Promise<void> {
-    const body = Buffer.from(digest)
-    await this.#bucket.put(key, body, { sha256: await sha256Of(body), replace: true, signal })
   }
 }
 
 function manifestKey(repository: Repository, digest: Digest): string {
   return `${repositoryKey(repository)}@${digest}`
-}
-
-function isYoung(modifiedAt: number): boolean {
-  return Date.now() - modifiedAt < RENEW_LINK_MS
 }

@@ -18,9 +18,14 @@ const Prefix = v.object({
   ipv6Prefix: Text,
   scope: Text,
 })
+/** A service tag of Azure; its region is empty for a service that is in all of them. */
+const ServiceTag = v.object({
+  properties: v.object({ region: Text, addressPrefixes: v.array(v.string()) }),
+})
 const CloudRanges = v.object({
   prefixes: v.optional(v.array(Prefix), []),
   ipv6_prefixes: v.optional(v.array(Prefix), []),
+  values: v.optional(v.array(ServiceTag), []),
 })
 
 interface Network {
@@ -29,8 +34,8 @@ interface Network {
 }
 
 /**
- * Reads a file of networks: `ip-ranges.json` of AWS, `cloud.json` of Google Cloud, or one network a line. With `regions`
- * (patterns with `*`) only those of some regions count. Throws a `FileProblem` for a file that has none.
+ * Reads a file of networks: `ip-ranges.json` of AWS, `cloud.json` of Google Cloud, the service tags of
+ * Azure, or one network a line. With `regions` (patterns with `*`) only those of some regions count. Throws a `FileProblem` for a file that has none.
  */
 export function parseRangeFile(
   text: string,
@@ -59,13 +64,20 @@ export function parseRangeFile(
 function networksInJson(text: string, file: string): readonly Network[] {
   const ranges = v.safeParse(CloudRanges, parseJson(text))
   if (!ranges.success) {
-    throw new FileProblem(file, `${file} is neither ip-ranges.json of AWS nor cloud.json of Google Cloud`)
+    throw new FileProblem(
+      file,
+      `${file} is neither ip-ranges.json of AWS nor cloud.json of Google Cloud nor the service tags of Azure`,
+    )
   }
-  const { prefixes, ipv6_prefixes } = ranges.output
-  return [...prefixes, ...ipv6_prefixes].flatMap((prefix) => {
+  const { prefixes, ipv6_prefixes, values } = ranges.output
+  const ofAzure = values.flatMap(({ properties: { region, addressPrefixes } }) =>
+    addressPrefixes.map((network) => ({ text: network, region: region === '' ? undefined : region })),
+  )
+  const others = [...prefixes, ...ipv6_prefixes].flatMap((prefix) => {
     const network = prefix.ip_prefix ?? prefix.ipv6_prefix ?? prefix.ipv4Prefix ?? prefix.ipv6Prefix
     return network === undefined ? [] : [{ text: network, region: prefix.region ?? prefix.scope }]
   })
+  return [...others, ...ofAzure]
 }
 
 /** What follows a `#` is a comment. */

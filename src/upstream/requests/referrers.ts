@@ -1,7 +1,8 @@
 import * as v from 'valibot'
-import { algorithmOf, type Digest, hexOf } from '../../oci/digest.ts'
+import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
+import { fallbackTagOf } from '../../oci/referrers.ts'
 import { Failure } from '../../ports/failure.ts'
 import { MANIFEST_ACCEPT, parseMediaType } from '../headers/media-type.ts'
 import type { HttpResponse } from '../http/messages.ts'
@@ -23,11 +24,6 @@ class NoReferrersApi extends Error {}
 function parseIndex(text: string): readonly unknown[] | undefined {
   const index = v.safeParse(v.pipe(v.string(), v.parseJson(), Index), text)
   return index.success ? (index.output.manifests ?? []) : undefined
-}
-
-/** The tag under which clients store the list in registries without the API (OCI distribution spec, Referrers Tag Schema). */
-function fallbackTag(subject: Digest): string {
-  return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
 }
 
 /** Requests the image index of the manifests whose subject is `subject`. The descriptors are those of upstream, unchanged. */
@@ -89,7 +85,7 @@ async function fromTag(
   subject: Digest,
   { signal }: { signal: AbortSignal },
 ): Promise<readonly unknown[]> {
-  const path = `manifests/${fallbackTag(subject)}`
+  const path = `manifests/${fallbackTagOf(subject)}`
   const response = await host.send({
     method: 'GET',
     kind: 'referrers',

@@ -57,3 +57,22 @@ test('a file from which no network can be taken is a problem', () => {
   ]
   for (const [text, regions, message] of table) assert.throws(() => parse(text, regions), message)
 })
+
+test('the service tags of Azure are read, by region', () => {
+  const azure = JSON.stringify({
+    changeNumber: 1,
+    cloud: 'Public',
+    values: [
+      {
+        name: 'AzureCloud.westeurope',
+        properties: { region: 'westeurope', addressPrefixes: ['13.69.0.0/17', '2603:1020:200::/46'] },
+      },
+      { name: 'AzureFrontDoor', properties: { region: '', addressPrefixes: ['20.21.37.32/29'] } },
+    ],
+  })
+  const west = parseRangeFile(azure, { file: 'tags.json', regions: ['west*'] })
+  assert.ok(west.has('13.69.0.1') && west.has('2603:1020:200::1'))
+  assert.ok(!west.has('20.21.37.33'))
+  assert.ok(parseRangeFile(azure, { file: 'tags.json', regions: undefined }).has('20.21.37.33'))
+  assert.throws(() => parseRangeFile(azure, { file: 'tags.json', regions: ['eastus'] }), /has no network in/)
+})

@@ -1,0 +1,135 @@
+import { readProxies } from '../../config/proxies.ts'
+import { type ExportRequest, exportImages } from '../../export/export-run.ts'
+import { ExportError } from '../../export/targets/export-error.ts'
+import { plain } from '../../observe/text.ts'
+import { parsePlatforms } from '../../oci/index-selection.ts'
+import { adminFlags } from '../context/admin-target.ts'
+import {
+  type Command,
+  CommandError,
+  DATA_FLAG,
+  type Invocation,
+  JSON_FLAG,
+  type Terminal,
+  usageError,
+} from '../context/command.ts'
+import { asCommandError } from '../context/upkeep.ts'
+import { bucketPlace } from '../export/bucket-place.ts'
+import { withImages } from '../export/images.ts'
+import { exportOutput } from '../export/output.ts'
+import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
+
+/** `agent copy REF... --to s3://BUCKET`. */
+export const copy: Command = {
+  positionals: [
+    {
+      name: 'image',
+      help: 'an image such as alpine:3.20, ghcr.io/acme/app:v1 or ghcr.io/acme/app@sha256:…',
+      isMany: true,
+      isOptional: true,
+    },
+  ],
+  flags: [
+    { name: 'to', kind: 'text', help: 's3://BUCKET or s3://BUCKET/PREFIX', defaultText: undefined },
+    {
+      name: 'endpoint',
+      kind: 'text',
+      help: 'URL of the server of the bucket',
+      defaultText: 'that of objectStore in the settings, or AWS',
+    },
+    {
+      name: 'region',
+      kind: 'text',
+      help: 'region of the bucket',
+      defaultText: 'that of objectStore in the settings, or AWS_REGION',
+    },
+    {
+      name: 'platform',
+      kind: 'list',
+      help: 'os/architecture[/variant], or all; may be given several times',
+      defaultText: 'all',
+    },
+    {
+      name: 'file',
+      kind: 'text',
+      help: 'file with one image per line; # starts a comment',
+      defaultText: undefined,
+    },
+    {
+      name: 'dry-run',
+      kind: 'switch',
+      help: 'write nothing; say what would be sent',
+      defaultText: undefined,
+    },
+    DATA_FLAG,
+    ...adminFlags(),
+    JSON_FLAG,
+  ],
+  examples: [
+    {
+      line: 'agent copy alpine:3.20 --to s3://bucket-eu/prefix --region eu-central-1',
+      what: 'write an image with all its platforms and signatures into a bucket',
+    },
+    {
+      line: 'agent copy --file images.txt --to s3://bucket-eu --dry-run',
+      what: 'say how much of a list of images is not there yet',
+    },
+  ],
+  async run(given, terminal) {
+    const place = await bucketPlace(given, terminal)
+    const names = await imagesOf(given, { command: 'copy', isOptional: false })
+    const selection = parsePlatforms(platformsOf(given), 'all')
+    if (!selection.ok) throw usageError(`--platform: ${plain(selection.problem)}`)
+    const signal = terminal.stopped()
+    // Loaded here only, because no other command signs requests for uploads.
+    const [{ BucketCopy }, { BucketTarget }] = await Promise.all([
+      import('../../object-store/copy.ts'),
+      import('../../export/bucket/bucket-target.ts'),
+    ])
+    let isComplete = true
+    try {
+      await withImages(given, terminal, { names, origin: undefined, signal }, async (opened) => {
+        const { version, env } = terminal
+        const parts = { userAgent: `leat/${version}`, proxies: readProxies(env), signal }
+        const target = new BucketTarget(new BucketCopy(place, parts))
+        const images = opened.references.map((reference) => ({
+          reference,
+          selection: selection.value,
+          referrers: true,
+        }))
+        const isDryRun = given.switches.has('dry-run')
+        const request = { reader: opened.reader, target, images, signal, isDryRun, verb: 'copied' } as const
+        isComplete = await show(request, given, terminal)
+      })
+      return isComplete ? 0 : 1
+    } catch (error) {
+      throw error instanceof ExportError
+        ? new CommandError(plain(error.message), { cause: error })
+        : asCommandError(error)
+    }
+  },
+}
+
+/** Runs the copy, and closes its target. False: referrers may be missing. */
+async function show(
+  request: ExportRequest & { readonly isDryRun: boolean },
+  given: Invocation,
+  terminal: Terminal,
+): Promise<boolean> {
+  const advice = 'copy it again when the registry answers'
+  const words = request.isDryRun
+    ? { image: 'would be copied', done: 'Would copy', advice }
+    : { image: 'copied', done: 'Copied', advice }
+  const output = exportOutput(terminal, { isJson: given.switches.has('json'), words })
+  let isComplete = true
+  try {
+    for await (const line of exportImages(request)) {
+      if (line.is === 'image' && line.referrersProblem !== null) isComplete = false
+      await output.line(line)
+    }
+    return isComplete
+  } finally {
+    await request.target.close()
+    await output.end()
+  }
+}
