@@ -193,6 +193,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'serve',
     'stored',
     'commands/stored',
+    'commands/reports',
     'commands',
     '.',
   ],

@@ -122,7 +122,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'cli/runtime/mirror-settings.ts',
     'cli/terminal/runtime-text.ts',
   ],
-  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/status.ts'],
+  'cli/commands/serve.test.ts': ['main.ts', 'cli/commands/reports/status.ts'],
   'cli/commands/stored/agent-and-folder.test.ts': [
     'cli/commands/stored/gc.ts',
     'cli/ls/tables.ts',

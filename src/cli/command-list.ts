@@ -29,7 +29,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'status',
     summary: 'show the state of the running agent',
-    load: async () => (await import('./commands/status.ts')).status,
+    load: async () => (await import('./commands/reports/status.ts')).status,
   },
   {
     name: 'ls',
@@ -64,12 +64,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'why',
     summary: 'explain where an image or digest is, and why',
-    load: async () => (await import('./commands/why.ts')).why,
+    load: async () => (await import('./commands/reports/why.ts')).why,
   },
   {
     name: 'events',
     summary: 'follow requests and transfers of the agent as they happen',
-    load: async () => (await import('./commands/events.ts')).events,
+    load: async () => (await import('./commands/reports/events.ts')).events,
   },
   {
     name: 'doctor',

@@ -39,7 +39,7 @@ test('agent --version loads neither a parser of arguments nor a command', async 
 test('agent status loads no library of the agent, and no parser of YAML where there is no file', async (t) => {
   const heavy = existsSync(DEFAULT_FILE) ? HEAVY.filter((name) => name !== 'yaml') : HEAVY
   const loaded = await loadedBy(t, ['status', '--admin', '127.0.0.1:1'])
-  assert.ok(loaded.includes('cli/commands/status') && loaded.includes('yargs'))
+  assert.ok(loaded.includes('cli/commands/reports/status') && loaded.includes('yargs'))
   assert.deepEqual(
     loaded.filter((name) => heavy.includes(name) || name === 'agent' || name === 'wiring'),
     [],

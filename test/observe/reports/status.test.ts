@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as v from 'valibot'
-import { statusText } from '../../../src/cli/commands/status.ts'
+import { statusText } from '../../../src/cli/commands/reports/status.ts'
 import { publish } from '../../../src/observe/events.ts'
 import { Reporter } from '../../../src/observe/reports/reporter.ts'
 import type { PeerReport } from '../../../src/schemas/peer-report.ts'

@@ -1,9 +1,9 @@
-import { whyText } from '../../observe/why-text.ts'
-import { WhyReport } from '../../schemas/why-report.ts'
-import { adminFlags, adminTarget } from '../context/admin-target.ts'
-import { callApi } from '../context/client.ts'
-import { type Command, JSON_FLAG } from '../context/command.ts'
-import { givenSettings } from '../context/settings.ts'
+import { whyText } from '../../../observe/why-text.ts'
+import { WhyReport } from '../../../schemas/why-report.ts'
+import { adminFlags, adminTarget } from '../../context/admin-target.ts'
+import { callApi } from '../../context/client.ts'
+import { type Command, JSON_FLAG } from '../../context/command.ts'
+import { givenSettings } from '../../context/settings.ts'
 
 /** `agent why REF-or-DIGEST`. */
 export const why: Command = {

@@ -1,12 +1,12 @@
-import { objectStoreReadsText, objectStoreUploadsText } from '../../observe/object-store-text.ts'
-import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../observe/text.ts'
-import { StatusReport } from '../../schemas/status-report.ts'
-import { adminFlags, adminTarget } from '../context/admin-target.ts'
-import { callApi, interrupted } from '../context/client.ts'
-import { type Command, JSON_FLAG } from '../context/command.ts'
-import { givenSettings } from '../context/settings.ts'
-import { digestText, table } from '../terminal/table.ts'
-import { watch } from '../terminal/watch.ts'
+import { objectStoreReadsText, objectStoreUploadsText } from '../../../observe/object-store-text.ts'
+import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../../observe/text.ts'
+import { StatusReport } from '../../../schemas/status-report.ts'
+import { adminFlags, adminTarget } from '../../context/admin-target.ts'
+import { callApi, interrupted } from '../../context/client.ts'
+import { type Command, JSON_FLAG } from '../../context/command.ts'
+import { givenSettings } from '../../context/settings.ts'
+import { digestText, table } from '../../terminal/table.ts'
+import { watch } from '../../terminal/watch.ts'
 
 /** How many peers the table lists; the JSON has more. */
 const MAX_PEERS = 20

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { eventText } from '../../../src/cli/commands/events.ts'
-import { startAgent, startUpstream } from '../../agent/running-agent.ts'
-import { runInProcess } from '../run-in-process.ts'
+import { eventText } from '../../../../src/cli/commands/reports/events.ts'
+import { startAgent, startUpstream } from '../../../agent/running-agent.ts'
+import { runInProcess } from '../../run-in-process.ts'
 
 test('agent events shows the requests and transfers of a pull as they end, until Ctrl-C', async (t) => {
   const upstream = await startUpstream(t)

@@ -1,9 +1,9 @@
-import { plain, sizeText, spanText } from '../../observe/text.ts'
-import { EventLine } from '../../schemas/event-report.ts'
-import { adminFlags, adminTarget } from '../context/admin-target.ts'
-import { interrupted, streamApi } from '../context/client.ts'
-import { type Command, CommandError, JSON_FLAG } from '../context/command.ts'
-import { givenSettings } from '../context/settings.ts'
+import { plain, sizeText, spanText } from '../../../observe/text.ts'
+import { EventLine } from '../../../schemas/event-report.ts'
+import { adminFlags, adminTarget } from '../../context/admin-target.ts'
+import { interrupted, streamApi } from '../../context/client.ts'
+import { type Command, CommandError, JSON_FLAG } from '../../context/command.ts'
+import { givenSettings } from '../../context/settings.ts'
 
 const SOURCES = {
   local: 'from the store',
