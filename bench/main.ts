@@ -17,6 +17,7 @@ import { concurrent } from './rows/concurrent.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
 import { push } from './rows/push.ts'
+import { range } from './rows/range.ts'
 import { small } from './rows/small.ts'
 import { sources } from './rows/sources.ts'
 import { start } from './rows/start.ts'
@@ -26,6 +27,7 @@ import { store } from './rows/store.ts'
 const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   hits,
   cold,
+  range,
   concurrent,
   small,
   push,

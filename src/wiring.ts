@@ -106,7 +106,11 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
     store: store.blobs,
     catalog: store.catalog,
     registry,
-    flightPolicy: { ...DEFAULT_FLIGHT_POLICY, ...options.patience },
+    flightPolicy: {
+      ...DEFAULT_FLIGHT_POLICY,
+      ...(options.lazyRanges === undefined ? {} : { lazyRanges: options.lazyRanges }),
+      ...options.patience,
+    },
     freshnessPolicy: DEFAULT_FRESHNESS,
     manifestMemoryBytes: MANIFEST_MEMORY_BYTES,
     flightLimit: MAX_FLIGHTS,

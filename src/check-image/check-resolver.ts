@@ -4,7 +4,14 @@ import { isCheckRepository } from '../oci/names/check-repository.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
-import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import type {
+  BlobAnswer,
+  BlobOptions,
+  CacheResult,
+  HeadAnswer,
+  ManifestAnswer,
+  Resolver,
+} from '../ports/resolver.ts'
 import { type CheckContent, checkImage } from './check-image.ts'
 
 type Options = { readonly signal: AbortSignal }
@@ -24,7 +31,7 @@ export class CheckResolver implements Resolver {
     this.#next = next
   }
 
-  async blob(repository: Repository, digest: Digest, options: Options): Promise<BlobAnswer> {
+  async blob(repository: Repository, digest: Digest, options: BlobOptions): Promise<BlobAnswer> {
     if (!isCheckRepository(repository)) return this.#next.blob(repository, digest, options)
     return { content: contentOf(this.#find(repository, digest)), cacheResult: HIT }
   }

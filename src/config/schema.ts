@@ -172,6 +172,14 @@ export const SETTINGS = Object.freeze({
     help: 'how many threads receive, verify and write content at the same time',
     example: '4',
   }),
+  lazyRanges: setting<'off' | 'gated' | 'trusted'>({
+    flag: 'lazy-ranges',
+    format: oneOf('off', 'gated', 'trusted'),
+    defaultValue: 'gated',
+    defaultText: 'gated',
+    help: 'whether a range of a blob that is not stored yet comes before the rest; gated: but for the last 64 KiB of the blob, which wait for its verification; trusted: with them',
+    example: 'trusted',
+  }),
   tlsCert: setting<string | undefined>({
     flag: 'tls-cert',
     format: path,

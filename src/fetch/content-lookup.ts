@@ -4,7 +4,7 @@ import { isSameRepository } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import type { Content } from '../ports/content.ts'
 import type { Registry } from '../ports/registry.ts'
-import type { BlobAnswer, CacheResult, HeadAnswer } from '../ports/resolver.ts'
+import type { BlobAnswer, BlobOptions, CacheResult, HeadAnswer } from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
 import type { Flight } from './flight/flight.ts'
 import type { Flights } from './flight/flights.ts'
@@ -36,7 +36,7 @@ export class ContentLookup {
   }
 
   /** Opens the content, which the caller closes. */
-  async open(want: Want, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+  async open(want: Want, options: BlobOptions): Promise<BlobAnswer> {
     await this.#knownNames.checkIfInDoubt(want, options)
     let isChecked = false
     for (let otherFlights = 0; ; otherFlights += 1) {

@@ -4,7 +4,14 @@ import type { BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { Registry, TagHead, TagRequestOptions } from '../ports/registry.ts'
-import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import type {
+  BlobAnswer,
+  BlobOptions,
+  CacheResult,
+  HeadAnswer,
+  ManifestAnswer,
+  Resolver,
+} from '../ports/resolver.ts'
 import { ContentLookup } from './content-lookup.ts'
 import type { FlightPolicy } from './flight/flight-policy.ts'
 import { Flights } from './flight/flights.ts'
@@ -73,7 +80,7 @@ export class CachingResolver implements Resolver {
     this.#lists = new ListLookup({ catalog, registry, knownNames, revalidation })
   }
 
-  blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer> {
+  blob(repository: Repository, digest: Digest, options: BlobOptions): Promise<BlobAnswer> {
     return this.#contents.open({ kind: 'blob', repository, digest }, options)
   }
 

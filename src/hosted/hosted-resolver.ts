@@ -6,7 +6,14 @@ import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import { Failure } from '../ports/failure.ts'
 import type { HostedCatalog, HostedLink } from '../ports/hosted/hosted-catalog.ts'
-import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import type {
+  BlobAnswer,
+  BlobOptions,
+  CacheResult,
+  HeadAnswer,
+  ManifestAnswer,
+  Resolver,
+} from '../ports/resolver.ts'
 import { PushedManifests } from './pushed-manifests.ts'
 import { describeReferrer, indexOfReferrers, type ReferrerDescriptor } from './referrers-index.ts'
 import type { YoungLinks } from './young-links.ts'
@@ -41,7 +48,7 @@ export class HostedResolver implements Resolver {
     this.#manifests = new PushedManifests(options.store)
   }
 
-  async blob(repository: Repository, digest: Digest, options: Options): Promise<BlobAnswer> {
+  async blob(repository: Repository, digest: Digest, options: BlobOptions): Promise<BlobAnswer> {
     if (!this.#isHosted(repository)) return this.#next.blob(repository, digest, options)
     await this.#link(repository, digest)
     const content = await this.#options.store.open(digest)

@@ -43,6 +43,15 @@ export function parseRange(header: string | undefined, size: number): Ranges {
 }
 
 /**
+ * Whether a Range header names only ranges with an end. A range without one is how clients continue a body that has broken off;
+ * it says nothing of what the client wants first.
+ */
+export function haveEnds(header: string | undefined): boolean {
+  const specs = /^\s*bytes\s*=(.*)$/i.exec(header ?? '')?.[1]?.split(',') ?? []
+  return specs.length > 0 && specs.every((spec) => /\d\s*$/.test(spec))
+}
+
+/**
  * Evaluates If-Range (RFC 9110 section 13.1.5). The comparison is strong. A date never matches, because only entity tags
  * are compared.
  */

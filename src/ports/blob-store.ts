@@ -73,6 +73,8 @@ export interface Incoming {
   drained(): Promise<void>
   /** `listener` is called when `written` has grown or `isStorable` has changed, and once with an error if writing has failed. */
   onProgress(listener: (failure: Error | undefined) => void): void
+  /** Opens a place on the disk for bytes that come ahead of their turn. The caller closes it. */
+  openAhead(): Promise<BytesAhead>
   /** Reads bytes between `readableFrom` and `written`. Gives how many it has read. */
   read(target: Uint8Array, position: number): Promise<number>
   /** Waits until all bytes that were taken are hashed. Gives their digest, by the algorithm of the wanted digest. */
@@ -99,5 +101,29 @@ export interface Incoming {
    * Frees the memory and the file. The bytes of a content that was not committed stay for the next `begin`, unless it is
    * pass-through. The caller always calls it, in a `finally` block.
    */
+  close(): Promise<void>
+}
+
+/** Bytes ahead are kept in units of 64 KiB. */
+export const AHEAD_UNIT_BYTES = 65536
+
+/**
+ * Bytes of a content that have come ahead of their turn. They are kept until the bytes before them have come, and are lost when
+ * the agent ends.
+ */
+export interface BytesAhead {
+  /** How many more bytes it takes. */
+  readonly freeBytes: number
+  /** Where the bytes end that are here from `position` on without a gap; `position` if its byte is not here. */
+  endFrom(position: number): number
+  /**
+   * Writes bytes at `position`, a multiple of 64 KiB. Only whole units count, so the end of `bytes` must be the end of a unit or of
+   * the content. Rejects with a `Failure` when the disk does not take them.
+   */
+  write(bytes: Uint8Array, position: number): Promise<void>
+  /** Reads bytes from `position` on. Gives how many it has read; 0 when they are not here, or no longer. */
+  read(target: Uint8Array, position: number): Promise<number>
+  /** Forgets the units that end at or before `position`. */
+  discardBefore(position: number): void
   close(): Promise<void>
 }

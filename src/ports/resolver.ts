@@ -38,13 +38,19 @@ export interface HeadAnswer {
   readonly cacheResult: CacheResult
 }
 
+export interface BlobOptions {
+  readonly signal: AbortSignal
+  /** The client wants only ranges with an end, of which `Content.willRead` will tell: the rest may come later. */
+  readonly isForParts?: boolean
+}
+
 /**
  * Answers every question that a client can ask about images: from the cache, or else from peers and upstream.
  * Each method rejects with a `Failure` when there is no answer.
  */
 export interface Resolver {
   /** Gives a blob, and begins or joins its transfer when it is not stored. The caller closes the content. */
-  blob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<BlobAnswer>
+  blob(repository: Repository, digest: Digest, options: BlobOptions): Promise<BlobAnswer>
   /** Gives the size of a blob. Fetches nothing: for a blob that is not stored, upstream is asked with HEAD. */
   blobHead(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<HeadAnswer>
   /** Does for a manifest what `blobHead` does for a blob. */

@@ -25,7 +25,7 @@ export interface Source {
   readonly name: string
   readonly kind: SourceKind
   /**
-   * Makes one attempt to bring the bytes from `intake.position` to the end. Resolves when the other side has sent all
+   * Makes one attempt to bring the bytes from `intake.position` to the end, or to `intake.end`. Resolves when the other side has sent all
    * that it declared; rejects with a `Failure` otherwise. The bytes that reached the intake before a failure stay there,
    * and the next attempt begins after them.
    *
@@ -34,6 +34,16 @@ export interface Source {
    * says about the content: it verifies all bytes.
    */
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
+  /**
+   * Brings one range of a blob of `size` bytes into `intake`, whose position is the start of the range; independent of attempts
+   * under way. Rejects with an `unsupported` failure when the other side does not do that.
+   */
+  bringRange?(
+    want: Want,
+    range: { readonly end: number; readonly size: number },
+    intake: Intake,
+    options: { signal: AbortSignal },
+  ): Promise<void>
   /** Says which contributors to this source's attempts have sent wrong bytes. Called while no attempt is under way. */
   blame?(culprits: readonly Contributor[]): void
 }
@@ -82,6 +92,8 @@ export interface Intake {
  * all of them are verified. When they turn out to be wrong, the attempt is ended and they are asked for again.
  */
 export interface VouchedIntake extends Intake {
+  /** Not more is wanted now than the bytes before this position. A source that cannot stop there may bring more. */
+  readonly end?: number | undefined
   /** Says which peer brings the bytes from now on, so that it can be blamed. Before the first call it is the source. */
   setContributor(peer: Contributor): void
   /** Takes the checkpoints from number `first` on. The caller has them from a participant that knows the content. */

@@ -7,7 +7,14 @@ import type { Content } from '../ports/content.ts'
 import { Failure } from '../ports/failure.ts'
 import type { LocalContent } from '../ports/local-content.ts'
 import type { LocalSource } from '../ports/local-source.ts'
-import type { BlobAnswer, CacheResult, HeadAnswer, ManifestAnswer, Resolver } from '../ports/resolver.ts'
+import type {
+  BlobAnswer,
+  BlobOptions,
+  CacheResult,
+  HeadAnswer,
+  ManifestAnswer,
+  Resolver,
+} from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
 import { mergedReferrers } from './merged-referrers.ts'
 
@@ -31,7 +38,7 @@ export class LocalResolver implements Resolver {
     this.#next = next
   }
 
-  async blob(repository: Repository, digest: Digest, options: Options): Promise<BlobAnswer> {
+  async blob(repository: Repository, digest: Digest, options: BlobOptions): Promise<BlobAnswer> {
     return this.#content({ kind: 'blob', repository, digest }, options, {
       fromSource: async (content, cacheResult) => ({ content, cacheResult }),
       fromNext: () => this.#next.blob(repository, digest, options),

@@ -1,6 +1,6 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
-import type { Intake, Source, Want } from '../ports/source.ts'
+import type { Intake, Source, VouchedIntake, Want } from '../ports/source.ts'
 import type { Credential } from './auth/credential.ts'
 import { Credentials } from './auth/credentials.ts'
 import { Tokens } from './auth/tokens.ts'
@@ -17,6 +17,7 @@ import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
 import { bringFromHost, type Etags, MAX_ETAGS } from './requests/bring.ts'
+import { bringRangeFromHost } from './requests/bring-range.ts'
 import type { RegistryHost, RegistryRequest } from './requests/registry-request.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -82,8 +83,19 @@ export class UpstreamHost implements Source {
     return { circuit: this.#circuit.state, lastError: this.#lastError, quota: this.#limits.quota }
   }
 
-  async bring(want: Want, intake: Intake, { signal }: { signal: AbortSignal }): Promise<void> {
+  async bring(want: Want, intake: VouchedIntake, { signal }: { signal: AbortSignal }): Promise<void> {
     await this.#recordingErrors(signal, () => bringFromHost(this, this.#etags, want, intake, { signal }))
+  }
+
+  async bringRange(
+    want: Want,
+    range: { readonly end: number; readonly size: number },
+    intake: Intake,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
+    await this.#recordingErrors(signal, () =>
+      bringRangeFromHost(this, this.#etags, want, range, intake, { signal }),
+    )
   }
 
   /** Returns any response but 401 and 403, which are thrown as a `Failure`. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type ByteRange, contentRange, parseRange, rangeApplies } from '../../src/oci/range.ts'
+import { type ByteRange, contentRange, haveEnds, parseRange, rangeApplies } from '../../src/oci/range.ts'
 import { fc } from '../../testkit/property-runs.ts'
 
 function ranges(header: string | undefined, size: number): string {
@@ -145,4 +145,13 @@ test('one malformed range makes the whole header invalid', () => {
 
 test('parsing never throws, whatever the header', () => {
   fc.assert(fc.property(fc.string(), fc.nat(), (text, size) => void parseRange(`bytes=${text}`, size)))
+})
+
+test('only ranges that name their last byte, or how many of the last ones, have an end', () => {
+  for (const header of ['bytes=0-0', 'bytes=5-9', 'bytes=-5', 'bytes=0-1, 5-9', ' Bytes = 1-2 ,-7 ']) {
+    assert.equal(haveEnds(header), true, header)
+  }
+  for (const header of [undefined, '', 'bytes=5-', 'bytes=0-1,5-', 'bytes=', 'bytes=,', 'items=1-2']) {
+    assert.equal(haveEnds(header), false, header)
+  }
 })

@@ -6,6 +6,7 @@ import { Failure } from '../../src/ports/failure.ts'
 import type { Want } from '../../src/ports/source.ts'
 import { digestOf } from './digests.ts'
 import { GrowingBytes } from './growing-bytes.ts'
+import { MemoryAhead } from './memory-ahead.ts'
 import type { MemoryDisk } from './memory-disk.ts'
 
 /** The twin of an incoming on disk. It writes in the next turn of the event loop. */
@@ -105,6 +106,10 @@ export class MemoryIncoming implements Incoming {
     this.#onProgress = listener
     const failure = this.#failure
     if (failure !== undefined) queueMicrotask(() => listener(failure))
+  }
+
+  async openAhead(): Promise<MemoryAhead> {
+    return new MemoryAhead()
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {

@@ -26,6 +26,7 @@ export function agentOptions(
     minFree: settings.minFree,
     scrubRate: settings.scrubRate,
     ...(settings.lanes === undefined ? {} : { lanes: settings.lanes }),
+    lazyRanges: settings.lazyRanges,
     listen,
     admin,
     defaultNamespace,

@@ -1,8 +1,9 @@
+import type { PartPolicy } from './ahead/part-transfer.ts'
 import type { AttemptPolicy } from './attempts/attempt-sequence.ts'
 import type { PacingPolicy } from './readers/pass-through-pacing.ts'
 
 /** How long a flight waits for what, and how often it asks. */
-export interface FlightPolicy extends AttemptPolicy, PacingPolicy {
+export interface FlightPolicy extends AttemptPolicy, PacingPolicy, PartPolicy {
   /** How long a source may bring no byte, or a reader of a pass-through content may take none. */
   readonly progressTimeoutMs: number
   /** Within this time of the start some source must have said the size. */
@@ -16,4 +17,6 @@ export const DEFAULT_FLIGHT_POLICY: FlightPolicy = {
   progressBytes: 1024 * 1024,
   retryPauseMs: 200,
   moreReadersTimeoutMs: 250,
+  lazyRanges: 'gated',
+  partsQuietMs: 1000,
 }

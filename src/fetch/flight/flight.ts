@@ -1,10 +1,13 @@
 import { unlessAborted } from '../../lib/async/abort.ts'
 import { Deferred } from '../../lib/async/deferred.ts'
 import { publish } from '../../observe/events.ts'
+import type { ByteRange } from '../../oci/range.ts'
 import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
+import { PartTransfer } from './ahead/part-transfer.ts'
+import type { RequestSlots } from './ahead/request-slots.ts'
 import { AttemptSequence } from './attempts/attempt-sequence.ts'
 import { asFailure } from './attempts/pick-failure.ts'
 import { DeclaredHead } from './bytes/declared-head.ts'
@@ -20,6 +23,7 @@ export interface FlightOptions {
   readonly store: BlobStore
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
+  readonly rangeSlots: RequestSlots
   /**
    * Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the
    * repository.
@@ -40,6 +44,7 @@ interface Transfer {
   readonly incoming: Incoming
   readonly received: ReceivedBytes
   readonly pacing: PassThroughPacing
+  readonly parts: PartTransfer
 }
 
 /**
@@ -51,8 +56,12 @@ export class Flight {
   readonly startedAt = Date.now()
   readonly readers = new Readers({
     releasedBytes: () => this.released,
+    releasedAhead: (offset) => this.#transfer?.parts.releasedFrom(offset) ?? 0,
     readableFrom: () => this.#transfer?.received.readableFrom ?? 0,
-    onMove: () => this.#transfer?.pacing.update(),
+    onMove: () => {
+      this.#transfer?.pacing.update()
+      this.#transfer?.parts.changed()
+    },
   })
   readonly #options: FlightOptions
   readonly #controller = new AbortController()
@@ -105,10 +114,17 @@ export class Flight {
     this.#controller.abort(failure)
   }
 
-  read(target: Uint8Array, position: number): Promise<number> {
-    const content = this.#stored ?? this.#transfer?.received
-    if (content === undefined) throw new Failure('stopping', 'The transfer is over.')
-    return content.read(target, position)
+  async read(target: Uint8Array, position: number): Promise<number> {
+    if (this.#stored !== undefined) return this.#stored.read(target, position)
+    if (this.#transfer === undefined) throw new Failure('stopping', 'The transfer is over.')
+    const { incoming, parts, received } = this.#transfer
+    const count = position < incoming.written ? 0 : await parts.read(target, position)
+    return count > 0 ? count : received.read(target, position)
+  }
+
+  /** A reader will read only these ranges. Gives whether they can come before the rest. */
+  wantParts(ranges: readonly ByteRange[]): boolean {
+    return this.#transfer?.parts.want(ranges) === true
   }
 
   /** Carries the flight out and never rejects. Resolves when the content is stored, or will not be. */
@@ -156,7 +172,7 @@ export class Flight {
   }
 
   async #begin(): Promise<Transfer> {
-    const { store, sources, policy, beforeReading } = this.#options
+    const { store, sources, policy, beforeReading, rangeSlots: slots } = this.#options
     const { want, readers } = this
     const { digest } = want
     const declared = this.#declared
@@ -172,10 +188,13 @@ export class Flight {
     const mayComeFromPeers = sources.some(({ kind }) => kind === 'peer')
     const received = new ReceivedBytes({ digest, incoming, declared, mayComeFromPeers })
     const pacing = new PassThroughPacing({ policy, incoming, declared, received, readers, flight })
-    this.#transfer = { incoming, received, pacing }
+    const onChange = (): void => readers.wake()
+    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, onChange })
+    this.#transfer = { incoming, received, pacing, parts }
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
       received.compare()
+      parts.changed()
       this.#changed()
       pacing.update()
     })
@@ -204,6 +223,7 @@ export class Flight {
     if (transfer.received.isResumed && (await transfer.incoming.digest()) === want.digest) return confirm()
     const attempts = new AttemptSequence({
       ...transfer,
+      bringing: transfer.parts,
       want,
       sources,
       policy,
@@ -237,6 +257,7 @@ export class Flight {
     this.#isOver = true
     this.#options.onEnd()
     await this.closeIfUnread()
+    await this.#transfer?.parts.close().catch(() => {})
   }
 
   #sizeTimeout(): Failure {

@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
+import { RequestSlots } from './ahead/request-slots.ts'
 import type { Description } from './description.ts'
 import { Flight } from './flight.ts'
 import type { FlightPolicy } from './flight-policy.ts'
@@ -19,6 +20,8 @@ export interface FlightsOptions {
   readonly limit: number
 }
 
+/** Each request for a part of a content has 512 KiB of memory. */
+const MOST_RANGE_REQUESTS = 32
 /** A client that gets 503 is asked to come back after this time. */
 const RETRY_AFTER_MS = 1000
 
@@ -26,6 +29,7 @@ const RETRY_AFTER_MS = 1000
 export class Flights {
   readonly #options: FlightsOptions
   readonly #flights = new Map<Digest, Flight>()
+  readonly #rangeSlots = new RequestSlots(MOST_RANGE_REQUESTS)
   readonly #runs = new Set<Promise<void>>()
   readonly #watchers = new Map<Digest, Set<() => void>>()
   #endedCount = 0
@@ -65,6 +69,7 @@ export class Flights {
     const flight = new Flight({
       ...this.#options,
       want,
+      rangeSlots: this.#rangeSlots,
       sources: this.#options.sources(want),
       confirm: () => this.#options.confirm(want),
       beforeReading: async () => this.#options.beforeReading?.(want),

@@ -1,11 +1,15 @@
 import type { Digest } from '../../oci/digest.ts'
+import type { ByteRange } from '../../oci/range.ts'
 import type { Content } from '../../ports/content.ts'
 import type { Flight } from './flight.ts'
 import type { KnownHead, Reader } from './readers/readers.ts'
 
 /** Joins a flight as a reader, from byte 0 and at its own pace. Resolves when the size is known. */
-export async function followFlight(flight: Flight, options: { signal: AbortSignal }): Promise<Content> {
-  const reader = flight.readers.join()
+export async function followFlight(
+  flight: Flight,
+  options: { signal: AbortSignal; isForParts?: boolean },
+): Promise<Content> {
+  const reader = flight.readers.join(options)
   try {
     const head = await flight.readers.head(reader, options)
     return new FollowedContent(flight, reader, head)
@@ -29,6 +33,11 @@ class FollowedContent implements Content {
     this.mediaType = mediaType
     this.#flight = flight
     this.#reader = reader
+  }
+
+  willRead(ranges: readonly ByteRange[]): void {
+    if (this.#reader.isForParts && !this.#flight.wantParts(ranges))
+      this.#flight.readers.wantsAll(this.#reader)
   }
 
   readable(offset: number, options: { signal: AbortSignal }): number | Promise<number> {

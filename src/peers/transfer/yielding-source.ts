@@ -6,6 +6,7 @@ export function countingIntake(intake: VouchedIntake, onBytes: (bytes: number) =
     get position() {
       return intake.position
     },
+    end: intake.end,
     expect: (head) => intake.expect(head),
     buffer: () => intake.buffer(),
     nextBuffer: () => intake.nextBuffer?.(),
@@ -39,6 +40,7 @@ export function yieldingSource(source: Source, { successor, whenToYield, onBytes
   return {
     name,
     kind,
+    ...(source.bringRange === undefined ? {} : { bringRange: source.bringRange.bind(source) }),
     bring: async (want, intake, { signal }) => {
       const yielded = new SourceYielded(name, successor)
       const yielding = new AbortController()

@@ -1,6 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
 import { OCTET_STREAM } from '../../oci/media-types.ts'
 import type { Repository } from '../../oci/names/repository.ts'
+import { haveEnds } from '../../oci/range.ts'
 import type { Content } from '../../ports/content.ts'
 import type { CacheResult, Resolver } from '../../ports/resolver.ts'
 import { type BodyResources, sendSelection } from '../answer/body.ts'
@@ -29,7 +30,8 @@ export async function respondBlob(
     const { size, cacheResult } = await resources.resolver.blobHead(repository, digest, { signal })
     return respondHead(exchange, digest, size, cacheResult)
   }
-  const { content, cacheResult } = await resources.resolver.blob(repository, digest, { signal })
+  const isForParts = haveEnds(exchange.headers.range)
+  const { content, cacheResult } = await resources.resolver.blob(repository, digest, { signal, isForParts })
   try {
     await respondContent(exchange, content, cacheResult, resources)
   } finally {
@@ -75,6 +77,7 @@ async function respondContent(
   const { status, parts } = selection
   Object.assign(headers, selection.headers)
   if (size === 0) return exchange.answer(status, headers, NO_BODY)
+  content.willRead?.(parts.flatMap(({ range }) => range ?? []))
   await sendSelection(exchange, content, { status, headers, parts }, resources)
 }
 

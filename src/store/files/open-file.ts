@@ -1,4 +1,4 @@
-import { close, fdatasync, fstat, ftruncate, open, read, type Stats } from 'node:fs'
+import { close, fdatasync, fstat, ftruncate, open, read, type Stats, write } from 'node:fs'
 import { FILE_MODE } from './layout.ts'
 
 /**
@@ -30,6 +30,14 @@ export class OpenFile {
 
   read(target: Uint8Array, position: number): Promise<number> {
     return this.#call((done) => read(this.fd, target, 0, target.length, position, done))
+  }
+
+  /** Writes all bytes at `position`. */
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const rest = bytes.length - done
+      done += await this.#call<number>((cb) => write(this.fd, bytes, done, rest, position + done, cb))
+    }
   }
 
   async truncate(length: number): Promise<void> {

@@ -20,6 +20,9 @@ const PartialState = v.object({
 })
 const READ_AND_WRITE = constants.O_RDWR | constants.O_NOFOLLOW
 
+/** Ends the name of a file that is about to have none. */
+const UNNAMED = '.unnamed'
+
 /** A partial whose file is open, to be continued after `size` bytes. */
 export interface ResumedPartial {
   readonly file: OpenFile
@@ -101,6 +104,15 @@ export class Partials {
     return undefined
   }
 
+  /** Opens an empty file that nobody else can open, and whose room is free again once it is closed. */
+  async openUnnamed(digest: Digest): Promise<OpenFile> {
+    const path = `${this.#layout.partialOf(digest)}${UNNAMED}`
+    await rm(path, { force: true })
+    const file = await OpenFile.open(path, READ_AND_WRITE | constants.O_CREAT | constants.O_EXCL)
+    await rm(path)
+    return file
+  }
+
   /** The partial may be resumed by a later attempt. */
   keepForLater(digest: Digest): void {
     this.#resumable.add(digest)
@@ -117,6 +129,7 @@ export class Partials {
    */
   async sweep(isStored: (digest: Digest) => Promise<boolean>, maxAgeMs: number): Promise<number> {
     for (const name of await readdir(this.#layout.partial)) {
+      if (name.endsWith(UNNAMED)) await rm(join(this.#layout.partial, name), { force: true })
       const digest = digestOfPartial(name)
       if (digest === undefined) continue
       const stats = await lstat(this.dataPath(digest)).catch(ignore('ENOENT', 'ENOTDIR'))

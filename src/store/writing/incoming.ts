@@ -1,9 +1,10 @@
 import type { Borrower } from '../../lanes/shared-memory.ts'
 import { CHECKPOINT_INTERVAL_BYTES, Checkpoints } from '../../oci/checkpoints.ts'
 import type { Digest } from '../../oci/digest.ts'
-import type { Incoming } from '../../ports/blob-store.ts'
+import type { BytesAhead, Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Want } from '../../ports/source.ts'
+import { AheadFile } from '../files/ahead-file.ts'
 import { diskFailure } from '../files/layout.ts'
 import type { ResumedPartial } from '../files/partials.ts'
 import { type CommitFacts, Completion } from './completion.ts'
@@ -131,6 +132,10 @@ export class DiskIncoming implements Incoming {
 
   onProgress(listener: (failure: Error | undefined) => void): void {
     this.#signal.listen(listener)
+  }
+
+  async openAhead(): Promise<BytesAhead> {
+    return new AheadFile(await this.#parts.partials.openUnnamed(this.#want.digest))
   }
 
   read(target: Uint8Array, position: number): Promise<number> {

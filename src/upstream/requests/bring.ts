@@ -2,7 +2,7 @@ import type { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { Intake, Want } from '../../ports/source.ts'
+import type { Intake, VouchedIntake, Want } from '../../ports/source.ts'
 import { parseContentRange } from '../headers/content-range.ts'
 import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from '../headers/media-type.ts'
 import type { HttpResponse } from '../http/messages.ts'
@@ -19,17 +19,18 @@ export function pathOf({ kind, digest }: Want): string {
   return `${kind}s/${digest}`
 }
 
-/** Makes one attempt to bring the rest of a blob or manifest from one host: see `Source.bring`. */
+/** Makes one attempt to bring the rest of a blob or manifest, or a part of the rest, from one host: see `Source.bring`. */
 export async function bringFromHost(
   host: Pick<RegistryHost, 'name' | 'send'>,
   etags: Etags,
   want: Want,
-  intake: Intake,
+  intake: Pick<VouchedIntake, keyof Intake | 'end'>,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const offset = intake.position
   const etag = etags.get(want.digest)
-  const range = offset === 0 ? {} : { range: `bytes=${offset}-` }
+  const last = intake.end === undefined ? '' : intake.end - 1
+  const range = offset === 0 && last === '' ? {} : { range: `bytes=${offset}-${last}` }
   const response = await host.send({
     method: 'GET',
     kind: want.kind,
@@ -41,7 +42,7 @@ export async function bringFromHost(
   })
   let hasBegun = false
   try {
-    const { size, skip, end } = locateBody(response, offset, host.name)
+    const { size, skip, end } = locateBody(response, { start: offset, end: intake.end }, host.name)
     const mediaType = parseMediaType(response.headers.get('content-type'))
     const limit = want.kind === 'manifest' ? MAX_MANIFEST_BYTES : Number.POSITIVE_INFINITY
     if (want.kind === 'manifest') refuseSchema1(mediaType, host.name)
@@ -71,7 +72,7 @@ export async function bringFromHost(
 /** Finds out where in the content the body lies: the size of the content, the bytes to skip, and the end of the body. */
 function locateBody(
   response: HttpResponse,
-  offset: number,
+  { start: offset, end: wanted }: { start: number; end: number | undefined },
   source: string,
 ): { size: number | undefined; skip: number; end: number | undefined } {
   const { status, headers, body } = response
@@ -96,7 +97,8 @@ function locateBody(
       ...(range === undefined ? {} : { found: range.start }),
     })
   }
-  return { size: range.total, skip: 0, end: range.total ?? range.end + 1 }
+  const whole = range.total ?? range.end + 1
+  return { size: range.total, skip: 0, end: wanted === undefined ? whole : Math.min(wanted, whole) }
 }
 
 function remember(etags: Etags, digest: Digest, etag: string | undefined): void {

@@ -37,9 +37,11 @@ async function startReloading(
   t.after(() => upstream.close())
   const folder = await mkdtemp(join(tmpdir(), 'leat-reload-'))
   const config = join(folder, 'config.yaml')
-  const write = (more: string, credentials = ''): Promise<void> => {
+  /** Replaces the file in one step: a file that is written in place is empty for a moment. */
+  const write = async (more: string, credentials = ''): Promise<void> => {
     const entry = `{ namespace: up.test, host: "${upstream.host}", tls: false, tagTtl: 0s, ${credentials} }`
-    return writeFile(config, `upstreams: [${entry}]\n${more}`)
+    await writeFile(`${config}.new`, `upstreams: [${entry}]\n${more}`)
+    await rename(`${config}.new`, config)
   }
   await write(more)
   const agent = await startServing(['--config', config, '--data', join(folder, 'data')], env)

@@ -36,7 +36,7 @@ export async function openKubeconform(
 ): Promise<Kubeconform | undefined> {
   const program = findProgram('kubeconform', [join(homedir(), 'go/bin')])
   const schemas = process.env['KUBERNETES_SCHEMAS']
-  if (program === undefined || schemas === undefined) {
+  if (program === undefined || !schemas) {
     t.skip('missing: kubeconform and the schemas of Kubernetes (.ci/run says where they come from)')
     return undefined
   }

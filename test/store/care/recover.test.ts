@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { it } from 'node:test'
 import { Level } from 'level'
+import { openLanes } from '../../../src/lanes/lane-pool.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
@@ -87,7 +88,8 @@ it('new bytes may arrive while the resumed partial is still being hashed', async
   await filled(path)
   const bytes = randomBytes(20_000_000)
   await leavePartial(path, digestOf(bytes), bytes.subarray(0, 15_000_000))
-  const store = await opened(t, { path })
+  // A lane of its own has to start first, so that it is still hashing when the incoming begins.
+  const store = await opened(t, { path, lanes: openLanes() })
   const incoming = await store.blobs.begin(wanted(digestOf(bytes)))
   assert.equal(incoming.position, 15_000_000)
   assert.ok(incoming.written < 15_000_000)
@@ -143,6 +145,18 @@ it('an entry whose file is missing is dropped at the start', async (t) => {
   assert.equal((await store.blobs.facts(kept))?.size, 2000)
   assert.deepEqual(store.usage(), { bytes: 2000, blobs: 1 })
   assert.equal(recovered[0]?.dropped, 1)
+})
+
+it('an entry whose whole folder is missing is dropped, too, and all others stay', async (t) => {
+  const path = await folder(t)
+  const blobs = Array.from({ length: 20 }, (_, n) => Buffer.from(`blob ${n}`))
+  const [gone = '', ...others] = await filled(path, ...blobs)
+  const inFolder = (digest: string): string => dirname(new Layout(path).blob(digest as Digest))
+  await rm(inFolder(gone), { recursive: true })
+  const store = await opened(t, { path })
+  const stay = others.filter((digest) => inFolder(digest) !== inFolder(gone))
+  assert.deepEqual(await listed(store), [...stay].sort())
+  assert.equal(store.usage().blobs, stay.length)
 })
 
 it('an invalid entry is made again from its file', async (t) => {

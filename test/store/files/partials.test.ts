@@ -28,6 +28,7 @@ it('partials that are old, stored already, empty, invalid or of an unknown diges
   await leavePartial(path, young, randomBytes(10))
   await writeFile(join(partial, `${partialName(young)}.draft`), 'half a manif')
   await writeFile(join(partial, 'notes.txt'), 'mine')
+  await writeFile(join(partial, `${partialName(young)}.unnamed`), 'bytes ahead')
   await opened(t, { path })
   assert.deepEqual((await readdir(partial)).sort(), ['notes.txt', partialName(young)])
 })

@@ -9,7 +9,7 @@ import type { ReceivedBytes } from '../bytes/received-bytes.ts'
 import type { Dispute } from '../bytes/vouching.ts'
 import type { PassThroughPacing } from '../readers/pass-through-pacing.ts'
 import type { Readers } from '../readers/readers.ts'
-import { attempt } from './attempt.ts'
+import { attempt, type Bringing } from './attempt.ts'
 import { deadlinesFor } from './attempt-deadlines.ts'
 import { blameDisputed, blameWrongDigest } from './blame.ts'
 import { pickFailure } from './pick-failure.ts'
@@ -24,6 +24,7 @@ export interface AttemptSequenceOptions {
   readonly want: Want
   readonly sources: readonly Source[]
   readonly policy: AttemptPolicy
+  readonly bringing: Bringing
   readonly incoming: Incoming
   readonly declared: DeclaredHead
   readonly received: ReceivedBytes
@@ -95,12 +96,13 @@ export class AttemptSequence {
   }
 
   async #attempt(source: Source): Promise<Failure | undefined> {
-    const { want, policy, incoming, declared, received, pacing, onChange, signal } = this.#options
+    const { want, policy, bringing, incoming, declared, received, pacing, onChange, signal } = this.#options
     const before = received.position
     const disputed = received.beginAttempt(source)
     const failure = await attempt({
       want,
       source,
+      bringing,
       incoming,
       expect: (head) => this.#expect(source, head),
       isSizeFromPeer: () => declared.isSizeFromPeer,
@@ -156,9 +158,10 @@ export class AttemptSequence {
   }
 
   async #startOver(failure: Failure): Promise<void> {
-    const { declared, received, readers, onChange, signal } = this.#options
+    const { bringing, declared, received, readers, onChange, signal } = this.#options
     if (!this.#queue.beginAgain()) throw failure
     declared.forget()
+    await bringing.forget()
     readers.startOver(failure)
     await received.restart()
     onChange()
@@ -189,8 +192,9 @@ export class AttemptSequence {
 
   /** Takes disputed bytes back, which are then asked for again, but not of those who brought them. */
   async #settle(dispute: Dispute): Promise<void> {
-    const { want, received, readers, onChange, signal } = this.#options
+    const { want, bringing, received, readers, onChange, signal } = this.#options
     const failure = disputeFailure(want.digest, dispute)
+    await bringing.forget()
     blameDisputed(dispute, this.#options)
     const isCulprit = ({ name }: Source): boolean => dispute.culprits.some(({ id }) => id === name)
     this.#queue.dropIf((source) => source.kind === 'peer' && (dispute === UNVOUCHED || isCulprit(source)))

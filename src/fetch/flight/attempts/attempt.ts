@@ -16,9 +16,24 @@ import { asFailure } from './pick-failure.ts'
 import { Reservation } from './reservation.ts'
 import { StallTimer } from './stall-timer.ts'
 
+export interface BringOptions {
+  readonly signal: AbortSignal
+  /** Says that nothing is asked of the source for now, so that it is not to blame, and when that is over. */
+  readonly onIdle: (isIdle: boolean) => void
+}
+
+/** How an attempt has its source bring bytes. */
+export interface Bringing {
+  /** As `Source.bring`. */
+  bring(source: Source, intake: VouchedIntake, options: BringOptions): Promise<void>
+  /** Forgets bytes that have not reached the intake. Called while no attempt is under way. */
+  forget(): Promise<void>
+}
+
 export interface AttemptOptions {
   readonly want: Want
   readonly source: Source
+  readonly bringing: Bringing
   readonly incoming: Incoming
   /**
    * Takes what the source says about the content, and gives its size as far as it is known. Throws a `Failure` to end
@@ -38,7 +53,7 @@ export interface AttemptOptions {
 
 /** Lets one source bring bytes, once. Gives why it has not brought all that was missing; undefined when it has. */
 export async function attempt(options: AttemptOptions): Promise<Failure | undefined> {
-  const { want, source, incoming, deadlines } = options
+  const { want, source, bringing, incoming, deadlines } = options
   const { name } = source
   const startedAt = Date.now()
   const before = incoming.position
@@ -100,7 +115,10 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       : setTimeout(() => stall.giveUp(tooLate(name, answerTimeoutMs)), answerTimeoutMs)
   try {
     if (!incoming.isStorable) await drained()
-    await source.bring(want, intake, { signal })
+    await bringing.bring(source, intake, {
+      signal,
+      onIdle: (isIdle) => (isIdle ? stall.pause() : stall.start()),
+    })
     if (size !== undefined && incoming.position < size) failure = short(name, size, incoming.position)
   } catch (thrown) {
     failure = stall.failure ?? asFailure(options.signal.aborted ? options.signal.reason : thrown, name)

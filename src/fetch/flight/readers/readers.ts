@@ -28,6 +28,8 @@ export interface Reader {
   movedAt: number
   /** Why the reader gets nothing more, although others may. */
   dismissed: Failure | undefined
+  /** It reads only parts, which may come before the rest. */
+  isForParts: boolean
 }
 
 interface Waiter {
@@ -40,9 +42,11 @@ interface Waiter {
 export interface ReadableBytes {
   /** How many bytes from the start may be read now. */
   releasedBytes(): number
+  /** The position up to which a reader of parts may read from `offset` on, although bytes before it are missing. */
+  releasedAhead(offset: number): number
   /** The first byte that can still be read. */
   readableFrom(): number
-  /** Called when a reader has moved, has left or was dismissed. */
+  /** Called when a reader has joined, has moved, has left or was dismissed. */
   onMove(): void
 }
 
@@ -71,6 +75,17 @@ export class Readers {
     return count
   }
 
+  /** Whether there are readers, and all of them read only parts. */
+  get areForParts(): boolean {
+    let count = 0
+    for (const { dismissed, isForParts } of this.#readers) {
+      if (dismissed !== undefined) continue
+      if (!isForParts) return false
+      count += 1
+    }
+    return count > 0
+  }
+
   /** The offset of the reader that is furthest behind; undefined when there is none. */
   get slowestOffset(): number | undefined {
     let slowest: number | undefined
@@ -89,17 +104,25 @@ export class Readers {
     return this.#knownHead
   }
 
-  join(): Reader {
+  join({ isForParts = false } = {}): Reader {
     const reader: Reader = {
       size: undefined,
       releasedBytes: 0,
       offset: 0,
       movedAt: Date.now(),
       dismissed: undefined,
+      isForParts,
     }
     this.#readers.add(reader)
     this.#joinedCount += 1
+    this.#bytes.onMove()
     return reader
+  }
+
+  /** The reader reads more than parts after all. */
+  wantsAll(reader: Reader): void {
+    reader.isForParts = false
+    this.#bytes.onMove()
   }
 
   leave(reader: Reader): void {
@@ -144,7 +167,7 @@ export class Readers {
       reader.movedAt = Date.now()
       this.#bytes.onMove()
     }
-    const released = this.#bytes.releasedBytes()
+    const released = this.#releasedTo(reader, offset)
     if (isEnough(released, offset, reader)) {
       reader.releasedBytes = Math.max(reader.releasedBytes, released)
       return released
@@ -156,8 +179,8 @@ export class Readers {
 
   /** Lets waiting readers go on when enough bytes have been released. */
   wake(): void {
-    const released = this.#bytes.releasedBytes()
     for (const waiter of this.#waiters) {
+      const released = this.#releasedTo(waiter.reader, waiter.offset)
       if (isEnough(released, waiter.offset, waiter.reader)) waiter.settle(released)
     }
   }
@@ -195,6 +218,11 @@ export class Readers {
       if (reader.offset > offset || reader.offset >= released) continue
       if (Date.now() - Math.max(reader.movedAt, since) >= ms) this.#dismiss(reader, idleReaderFailure(ms))
     }
+  }
+
+  #releasedTo({ isForParts }: Reader, offset: number): number {
+    const released = this.#bytes.releasedBytes()
+    return released > offset || !isForParts ? released : Math.max(released, this.#bytes.releasedAhead(offset))
   }
 
   #wait(reader: Reader, offset: number, signal: AbortSignal): Promise<number> {

@@ -1,0 +1,46 @@
+import { Failure } from '../../ports/failure.ts'
+import type { Intake, Want } from '../../ports/source.ts'
+import { parseContentRange } from '../headers/content-range.ts'
+import { failureOfStatus } from '../http/status.ts'
+import { type Etags, pathOf } from './bring.ts'
+import type { RegistryHost } from './registry-request.ts'
+
+/** Brings one range of a blob from one host: see `Source.bringRange`. Only exactly this range of the same blob is accepted. */
+export async function bringRangeFromHost(
+  host: Pick<RegistryHost, 'name' | 'send'>,
+  etags: Etags,
+  want: Want,
+  { end, size }: { readonly end: number; readonly size: number },
+  intake: Intake,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const start = intake.position
+  const etag = etags.get(want.digest)
+  const response = await host.send({
+    method: 'GET',
+    kind: want.kind,
+    path: pathOf(want),
+    name: want.repository.name,
+    headers: { range: `bytes=${start}-${end - 1}`, ...(etag === undefined ? {} : { 'if-range': etag }) },
+    signal,
+  })
+  const { status, headers, body } = response
+  if (status !== 200 && status !== 206) throw failureOfStatus(response, host.name)
+  const range = status === 206 ? parseContentRange(headers.get('content-range')) : undefined
+  const found = headers.get('etag')
+  const isSame = etag === undefined || found === undefined || found === etag
+  if (range?.start !== start || range.end !== end - 1 || range.total !== size || !isSame) {
+    body.dispose()
+    throw new Failure('unsupported', `${host.name} does not answer with the requested range`, {
+      source: host.name,
+    })
+  }
+  await body.readInto(intake, { skip: 0, limit: end - start })
+  if (intake.position < end) {
+    throw new Failure('unavailable', `${host.name} sent only a part of the requested range`, {
+      source: host.name,
+      expected: end,
+      found: intake.position,
+    })
+  }
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
+import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
+import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
+import type { Intake, Source } from '../../../../src/ports/source.ts'
+import { MemoryAhead } from '../../../../testkit/memory/memory-ahead.ts'
+import { aborted, pour } from '../../../../testkit/registries/scripted-source.ts'
+import { wantOf } from '../../support/flights.ts'
+
+const MIB = 1024 * 1024
+const BLOB = randomBytes(64 * MIB)
+
+interface Asked {
+  readonly start: number
+  readonly end: number
+  readonly finish: () => void
+}
+
+/** Requests to a source that answers each range when the test says so. */
+function setUp({ progressTimeoutMs = 60_000 } = {}) {
+  const asked: Asked[] = []
+  const source: Source = {
+    name: 'registry',
+    kind: 'upstream',
+    bring: () => Promise.reject(new Error('not wanted')),
+    bringRange: async (_, { end }, intake: Intake, { signal }) => {
+      const start = intake.position
+      await Promise.race([new Promise<void>((finish) => asked.push({ start, end, finish })), aborted(signal)])
+      await pour(intake, BLOB, end)
+    },
+  }
+  const wanted = new WantedRanges()
+  const ahead = new MemoryAhead()
+  const requests = new RangeRequests({
+    want: wantOf(BLOB),
+    source,
+    ahead,
+    wanted,
+    inOrderTo: (position) => Math.max(position, 2 * MIB),
+    slots: new RequestSlots(20),
+    progressTimeoutMs,
+    onChange: () => void requests.start(BLOB.length),
+  })
+  return { asked, wanted, ahead, requests }
+}
+
+test('a large range is brought by requests of 4 MiB, eight at a time', async () => {
+  const { asked, wanted, ahead, requests } = setUp()
+  wanted.add({ start: 8 * MIB, end: 48 * MIB }, BLOB.length)
+  assert.equal(requests.start(BLOB.length), true)
+  assert.deepEqual(
+    asked.map(({ start }) => start / MIB),
+    [8, 12, 16, 20, 24, 28, 32, 36],
+  )
+  assert.equal(requests.endFrom(9 * MIB), 12 * MIB)
+  asked[0]?.finish()
+  while (asked.length < 9) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(ahead.endFrom(8 * MIB), 12 * MIB)
+  assert.equal(asked[8]?.start, 40 * MIB)
+  await requests.stop()
+})
+
+test('what comes in order is not asked for', async () => {
+  const { asked, wanted, requests } = setUp()
+  wanted.add({ start: MIB, end: 3 * MIB }, BLOB.length)
+  requests.start(BLOB.length)
+  assert.deepEqual(
+    asked.map(({ start, end }) => [start / MIB, end / MIB]),
+    [[2, 3]],
+  )
+  await requests.stop()
+})
+
+test('without room nothing is asked for', async () => {
+  const { asked, wanted, ahead, requests } = setUp()
+  ahead.freeBytes = MIB
+  wanted.add({ start: 8 * MIB, end: 12 * MIB }, BLOB.length)
+  assert.equal(requests.start(BLOB.length), false)
+  assert.equal(asked.length, 0)
+  await requests.stop()
+})
+
+test('a request that is stopped writes nothing more', async () => {
+  const { asked, wanted, ahead, requests } = setUp()
+  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  requests.start(BLOB.length)
+  await requests.stop()
+  assert.equal(requests.areUnderWay, false)
+  asked[0]?.finish()
+  assert.equal(ahead.endFrom(8 * MIB), 8 * MIB)
+  wanted.add({ start: 10 * MIB, end: 11 * MIB }, BLOB.length)
+  requests.start(BLOB.length)
+  assert.equal(asked.length, 1)
+})
+
+test('a source that sends nothing three times is asked for no range any more', async () => {
+  const { asked, wanted, requests } = setUp({ progressTimeoutMs: 1 })
+  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  requests.start(BLOB.length)
+  while (!requests.haveFailed) await new Promise((resolve) => setTimeout(resolve, 1))
+  assert.equal(asked.length, 3)
+  assert.equal(requests.start(BLOB.length), false)
+  await requests.stop()
+})

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
+import { AHEAD_UNIT_BYTES } from '../../../../src/ports/blob-store.ts'
+
+const UNIT = AHEAD_UNIT_BYTES
+const SIZE = 100 * UNIT + 10
+const nothing = (position: number): number => position
+
+test('a range is asked for in whole units, and no further than the end of the content', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: 3 * UNIT + 5, end: 4 * UNIT + 1 }, SIZE)
+  assert.deepEqual(wanted.next(nothing, 10 * UNIT), { start: 3 * UNIT, end: 5 * UNIT })
+  const last = new WantedRanges()
+  last.add({ start: SIZE - 5, end: SIZE }, SIZE)
+  assert.deepEqual(last.next(nothing, 10 * UNIT), { start: 100 * UNIT, end: SIZE })
+})
+
+test('a range that did not come is asked for again first', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: 0, end: UNIT }, SIZE)
+  wanted.add({ start: 5 * UNIT, end: 6 * UNIT }, SIZE)
+  const first = wanted.next(nothing, UNIT)
+  assert.ok(first !== undefined)
+  assert.equal(wanted.next((at) => (at < UNIT ? UNIT : at), UNIT)?.start, 5 * UNIT)
+  wanted.putBack(first)
+  assert.equal(wanted.next(nothing, UNIT)?.start, 0)
+})
+
+test('a large range is asked for in parts', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: 0, end: 5 * UNIT }, SIZE)
+  let asked = 0
+  const covered = (position: number): number => Math.max(position, asked)
+  const parts: number[] = []
+  for (let part = wanted.next(covered, 2 * UNIT); part !== undefined; part = wanted.next(covered, 2 * UNIT)) {
+    assert.equal(part.start, asked)
+    asked = part.end
+    parts.push(part.end - part.start)
+  }
+  assert.deepEqual(parts, [2 * UNIT, 2 * UNIT, UNIT])
+})
+
+test('what is covered is not asked for, before, inside or after a range', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: 0, end: 10 * UNIT }, SIZE)
+  const covered = (position: number): number => {
+    if (position < 2 * UNIT) return 2 * UNIT
+    if (position >= 4 * UNIT && position < 6 * UNIT) return 6 * UNIT
+    if (position >= 9 * UNIT && position < 12 * UNIT) return 12 * UNIT
+    return position
+  }
+  assert.deepEqual(wanted.next(covered, 100 * UNIT), { start: 2 * UNIT, end: 4 * UNIT })
+  const more = (position: number): number => (position < 4 * UNIT ? 4 * UNIT : covered(position))
+  assert.deepEqual(wanted.next(more, 100 * UNIT), { start: 6 * UNIT, end: 9 * UNIT })
+  const all = (position: number): number => (position < 9 * UNIT ? 9 * UNIT : covered(position))
+  assert.equal(wanted.next(all, 100 * UNIT), undefined)
+})
+
+test('ranges are asked for in the order in which they were requested', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: 50 * UNIT, end: 51 * UNIT }, SIZE)
+  wanted.add({ start: UNIT, end: 2 * UNIT }, SIZE)
+  assert.equal(wanted.next(nothing, UNIT)?.start, 50 * UNIT)
+  const first = (position: number): number => (position === 50 * UNIT ? 51 * UNIT : position)
+  assert.equal(wanted.next(first, UNIT)?.start, UNIT)
+})
