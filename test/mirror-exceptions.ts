@@ -57,7 +57,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
-  'cli/commands/copy.test.ts': [
+  'cli/commands/stored/copy.test.ts': [
     'cli/export/bucket-place.ts',
     'object-store/copy.ts',
     'object-store/upload/sequential-bytes.ts',

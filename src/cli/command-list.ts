@@ -19,7 +19,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'copy',
     summary: 'write images into a bucket',
-    load: async () => (await import('./commands/copy.ts')).copy,
+    load: async () => (await import('./commands/stored/copy.ts')).copy,
   },
   {
     name: 'import',

@@ -1,9 +1,9 @@
-import { readProxies } from '../../config/proxies.ts'
-import { type ExportRequest, exportImages } from '../../export/export-run.ts'
-import { ExportError } from '../../export/targets/export-error.ts'
-import { plain } from '../../observe/text.ts'
-import { parsePlatforms } from '../../oci/index-selection.ts'
-import { adminFlags } from '../context/admin-target.ts'
+import { readProxies } from '../../../config/proxies.ts'
+import { type ExportRequest, exportImages } from '../../../export/export-run.ts'
+import { ExportError } from '../../../export/targets/export-error.ts'
+import { plain } from '../../../observe/text.ts'
+import { parsePlatforms } from '../../../oci/index-selection.ts'
+import { adminFlags } from '../../context/admin-target.ts'
 import {
   type Command,
   CommandError,
@@ -12,12 +12,12 @@ import {
   JSON_FLAG,
   type Terminal,
   usageError,
-} from '../context/command.ts'
-import { asCommandError } from '../context/upkeep.ts'
-import { bucketPlace } from '../export/bucket-place.ts'
-import { withImages } from '../export/images.ts'
-import { exportOutput } from '../export/output.ts'
-import { imagesOf, platformsOf } from '../warm/image-arguments.ts'
+} from '../../context/command.ts'
+import { asCommandError } from '../../context/upkeep.ts'
+import { bucketPlace } from '../../export/bucket-place.ts'
+import { withImages } from '../../export/images.ts'
+import { exportOutput } from '../../export/output.ts'
+import { imagesOf, platformsOf } from '../../warm/image-arguments.ts'
 
 /** `agent copy REF... --to s3://BUCKET`. */
 export const copy: Command = {
@@ -83,8 +83,8 @@ export const copy: Command = {
     const signal = terminal.stopped()
     // Loaded here only, because no other command signs requests for uploads.
     const [{ BucketCopy }, { BucketTarget }] = await Promise.all([
-      import('../../object-store/copy.ts'),
-      import('../../export/bucket/bucket-target.ts'),
+      import('../../../object-store/copy.ts'),
+      import('../../../export/bucket/bucket-target.ts'),
     ])
     let isComplete = true
     try {
