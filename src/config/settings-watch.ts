@@ -1,5 +1,4 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** A program that writes a file in several steps is done when nothing has changed for this long. */
@@ -13,27 +12,18 @@ interface WatchOptions {
 }
 
 /**
- * Tells when the settings file has another content. The folder is watched, not the file: editors replace files, and Kubernetes
- * swaps a symlink in the folder of a ConfigMap. An event is only a reason to look at the content.
+ * Tells when the settings file may have another content. The folder is watched, not the file: editors replace files, and
+ * Kubernetes swaps a symlink in the folder of a ConfigMap. Who is told compares the content.
  */
 export class SettingsWatch {
-  readonly #path: string
   readonly #options: WatchOptions
   #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
-  #content: string | undefined
 
-  private constructor(path: string, options: WatchOptions) {
-    this.#path = path
+  /** Calls `onEnd` when the folder cannot be watched. */
+  constructor(path: string, options: WatchOptions) {
     this.#options = options
-  }
-
-  /** Resolves when changes are noticed. Calls `onEnd` when the folder cannot be watched. */
-  static async open(path: string, options: WatchOptions): Promise<SettingsWatch> {
-    const opened = new SettingsWatch(path, options)
-    opened.#watch()
-    opened.#content = await contentOf(path)
-    return opened
+    this.#watch(dirname(path))
   }
 
   close(): void {
@@ -42,9 +32,9 @@ export class SettingsWatch {
     this.#watcher = undefined
   }
 
-  #watch(): void {
+  #watch(folder: string): void {
     try {
-      this.#watcher = watch(dirname(this.#path), () => this.#look())
+      this.#watcher = watch(folder, () => this.#waitForQuiet())
       this.#watcher.on('error', (error) => this.#end(error.message))
     } catch (error) {
       this.#end(error instanceof Error ? error.message : String(error))
@@ -56,18 +46,8 @@ export class SettingsWatch {
     this.#options.onEnd(reason)
   }
 
-  #look(): void {
+  #waitForQuiet(): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(async () => {
-      const content = await contentOf(this.#path)
-      if (this.#watcher === undefined || content === this.#content) return
-      this.#content = content
-      this.#options.onChange()
-    }, this.#options.quietMs ?? QUIET_MS)
+    this.#timer = setTimeout(() => this.#options.onChange(), this.#options.quietMs ?? QUIET_MS)
   }
-}
-
-/** Undefined when the file cannot be read. */
-function contentOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined)
 }

@@ -41,6 +41,8 @@ export const serve: Command = {
     let watchdog: Watchdog | undefined
     const agent = createAgent(agentOptions(settings, terminal))
     const reload = new SettingsReload({ agent, settings, hasFile, sources, log, terminal })
+    // SIGHUP ends a process that does not listen to it.
+    terminal.onHangup?.(() => reload.reload())
     try {
       const starting = start(agent, settings, sources)
       // A start may take long, on a slow disk or after a crash; a signal ends the agent without waiting for it.
@@ -52,8 +54,7 @@ export const serve: Command = {
           onDied: ({ message }) =>
             log.warn('the watchdog has died: nothing ends an agent that hangs', { error: message }),
         })
-        terminal.onHangup?.(() => reload.reload())
-        await reload.start()
+        reload.start()
         await whenAborted(stopped)
       }
       await reload.close()

@@ -25,6 +25,8 @@ interface ReloadOptions {
 }
 
 const RETRY_MS = 10_000
+/** No content of a file is equal to it. */
+const UNREAD = Symbol('unread')
 
 /** Takes over changes of the settings file while the agent runs. Wrong settings change nothing. */
 export class SettingsReload {
@@ -39,6 +41,8 @@ export class SettingsReload {
   #isRetry = false
   #problem: string | undefined
   #hasFile: boolean
+  /** The content that was taken over or refused last; undefined when there was no file. */
+  #text: string | undefined | typeof UNREAD = UNREAD
 
   constructor(options: ReloadOptions) {
     this.#options = options
@@ -53,7 +57,7 @@ export class SettingsReload {
   }
 
   /** Begins to notice changes of the file. */
-  async start(): Promise<void> {
+  start(): void {
     const onEnd = (reason: string): void => {
       // Without a folder there is no file: settings that are given in another way do not change.
       if (reason.includes('ENOENT')) return
@@ -61,14 +65,23 @@ export class SettingsReload {
         reason,
       })
     }
-    this.#watch = await SettingsWatch.open(this.#file, { onChange: () => this.reload(), onEnd })
-    if (this.#isClosed) this.#watch.close()
+    this.#watch = new SettingsWatch(this.#file, { onChange: () => this.#look(), onEnd })
     // The file may have changed since it was read for the start.
     this.reload()
   }
 
-  /** Reads the file now, or once more when it is being read. */
+  /**
+   * Takes over the file now, or once more when it is being taken over, also if its content is the same. Does nothing before
+   * the start, which takes over the file.
+   */
   reload(): void {
+    if (this.#watch === undefined) return
+    this.#text = UNREAD
+    this.#look()
+  }
+
+  /** Takes over the file if its content is another one. */
+  #look(): void {
     this.#isWanted = true
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
@@ -86,16 +99,19 @@ export class SettingsReload {
   async #run(): Promise<void> {
     while (this.#isWanted && !this.#isClosed) {
       this.#isWanted = false
+      const text = await this.#read()
+      if (text === this.#text) continue
+      this.#text = text
       const isRetry = this.#isRetry
       this.#isRetry = false
       clearTimeout(this.#retry)
-      const problem = await this.#takeOver().then(
-        () => undefined,
-        (error: unknown) => {
-          if (error instanceof FileProblem) this.#retryLater()
-          return problemText(error)
-        },
-      )
+      const [loaded] = await Promise.allSettled([this.#load(text)])
+      // A program that writes the file meanwhile may have emptied it for a moment, which would mean all defaults.
+      if ((await this.#read()) !== text) {
+        this.reload()
+        continue
+      }
+      const problem = await this.#takeOver(loaded)
       if (problem === this.#problem && (isRetry || problem === undefined)) continue
       this.#problem = problem
       publish('file.checked', { file: this.#file, problem })
@@ -112,31 +128,38 @@ export class SettingsReload {
     this.#retry = setTimeout(again, this.#options.retryMs ?? RETRY_MS).unref()
   }
 
-  async #takeOver(): Promise<void> {
-    const { agent, sources, terminal, log } = this.#options
-    const text = await this.#readText()
-    const settings = await loadSettings(sources)
-    // A program that writes the file meanwhile may have emptied it for a moment, which would mean all defaults.
-    if ((await this.#readText()) !== text) {
-      this.#isWanted = true
-      return
+  /** Rejects for a file that is empty, or gone after it was there: it would mean all defaults, and is more likely being written. */
+  async #load(text: string | undefined): Promise<Settings> {
+    if (text === undefined && this.#hasFile) throw new SettingsError(`${this.#file} cannot be read any more`)
+    if (text?.trim() === '' && this.#hasFile) throw new SettingsError(`${this.#file} is empty`)
+    this.#hasFile ||= text !== undefined && text.trim() !== ''
+    return loadSettings(this.#options.sources)
+  }
+
+  /** Resolves with what is wrong with the settings, if something is. */
+  async #takeOver(loaded: PromiseSettledResult<Settings>): Promise<string | undefined> {
+    try {
+      if (loaded.status === 'rejected') throw loaded.reason
+      await this.#apply(loaded.value)
+      return undefined
+    } catch (error) {
+      if (error instanceof FileProblem) this.#retryLater()
+      return problemText(error)
     }
+  }
+
+  async #apply(settings: Settings): Promise<void> {
+    const { agent, terminal, log } = this.#options
     const changed = changedLive(this.#settings, settings, terminal)
     const usable = withLive(this.#options.settings, settings)
     if (changed.length > 0) await agent.reload(agentOptions(usable, terminal))
     log.setLevel(settings.logLevel)
     this.#settings = settings
-    const needRestart = needingRestart(this.#options.settings, settings)
-    publish('settings.reloaded', { changed, needRestart })
+    publish('settings.reloaded', { changed, needRestart: needingRestart(this.#options.settings, settings) })
   }
 
-  /** Refuses a file that is empty, or gone after it was there: it would mean all defaults, and is more likely being written. */
-  async #readText(): Promise<string | undefined> {
-    const text = await readFile(this.#file, 'utf8').catch(() => undefined)
-    if (text === undefined && this.#hasFile) throw new SettingsError(`${this.#file} cannot be read any more`)
-    if (text?.trim() === '' && this.#hasFile) throw new SettingsError(`${this.#file} is empty`)
-    this.#hasFile ||= text !== undefined && text.trim() !== ''
-    return text
+  #read(): Promise<string | undefined> {
+    return readFile(this.#file, 'utf8').catch(() => undefined)
   }
 }
 

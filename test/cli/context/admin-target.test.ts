@@ -56,14 +56,17 @@ test('a command without the token, or with the one for reading, is told what to 
   const none = await runInProcess(['status', ...reach])
   assert.deepEqual(
     [none.code, none.err],
-    [1, 'agent: this needs a token; give its file with --admin-token-file\n'],
+    [
+      1,
+      'agent: this needs a token; give its file with --admin-token-file, or send it as Authorization: Bearer TOKEN\n',
+    ],
   )
   const reading = [...reach, '--admin-token-file', path('read-token')]
   assert.equal((await runInProcess(['status', ...reading])).code, 0)
   const refused = await runInProcess(['gc', ...reading])
   assert.deepEqual(
     [refused.code, refused.err],
-    [1, 'agent: this token is for reading only; give the file of the other one\n'],
+    [1, 'agent: this token is for reading only; give the one in tokenFile of adminAuth\n'],
   )
   const missing = await runInProcess(['status', ...reach, '--admin-token-file', path('none')])
   assert.match(missing.err, /cannot be read \(ENOENT\); give --admin-token-file/)

@@ -24,6 +24,8 @@ test('settings become the options of the agent', async () => {
         hosts: [],
         tls: true,
         acceptInvalidCerts: false,
+        authorize: undefined,
+        authorizeStaleMs: 86_400_000,
         tagTtlMs: 60_000,
         staleIfErrorMs: 604_800_000,
         allowPrivateTargets: false,

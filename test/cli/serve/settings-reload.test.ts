@@ -6,6 +6,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { createAgent } from '../../../src/agent.ts'
 import { agentOptions } from '../../../src/cli/context/agent-options.ts'
 import { SettingsReload } from '../../../src/cli/serve/settings-reload.ts'
@@ -59,7 +60,7 @@ async function startReloading(
       for (const end = performance.now() + DEADLINE_MS; performance.now() < end; ) {
         const line = agent.logLines.slice(seen).find((one) => one['message'] === message)
         if (line !== undefined) return line
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        await setTimeout(5)
       }
       throw new Error(`the log has no line: ${message}`)
     },
@@ -69,6 +70,32 @@ async function startReloading(
       return response.status
     },
   }
+}
+
+interface ReloadOfProgram {
+  readonly folder: string
+  readonly config: string
+  readonly reload: SettingsReload
+}
+
+/** A reload in this process, whose agent has started with `maxBytes: 1GiB`. */
+async function openReload(t: TestContext): Promise<ReloadOfProgram> {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-reload-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const config = join(folder, 'config.yaml')
+  await writeFile(config, 'maxBytes: 1GiB\n')
+  const flags = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: join(folder, 'data') }
+  const terminal = { env: { LEAT_MIN_FREE: '0' }, version: '1.2.3' }
+  const sources = { flags, env: terminal.env, defaultFile: config }
+  const settings = await loadSettings(sources)
+  const agent = createAgent(agentOptions(settings, terminal))
+  await agent.start()
+  t.after(() => agent.stop({ drainMs: 0 }))
+  const log = startLog({ level: 'silent', stream: { write: () => undefined } })
+  t.after(() => log.close())
+  const reload = new SettingsReload({ agent, settings, hasFile: true, sources, log, terminal, retryMs: 1 })
+  t.after(() => reload.close())
+  return { folder, config, reload }
 }
 
 /** Begins to pull a blob; `digest` is that of the bytes that came. */
@@ -159,21 +186,8 @@ test('a file with a password that cannot be read changes nothing', async (t) => 
 test('settings are tried again until the file that they name can be read', {
   timeout: DEADLINE_MS,
 }, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'leat-retry-'))
-  t.after(() => rm(folder, { recursive: true }))
-  const [config, password] = [join(folder, 'config.yaml'), join(folder, 'password')]
-  await writeFile(config, 'maxBytes: 1GiB\n')
-  const flags = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: join(folder, 'data') }
-  const terminal = { env: { LEAT_MIN_FREE: '0' }, version: '1.2.3' }
-  const sources = { flags, env: terminal.env, defaultFile: config }
-  const settings = await loadSettings(sources)
-  const agent = createAgent(agentOptions(settings, terminal))
-  await agent.start()
-  t.after(() => agent.stop({ drainMs: 0 }))
-  const log = startLog({ level: 'silent', stream: { write: () => undefined } })
-  t.after(() => log.close())
-  const reload = new SettingsReload({ agent, settings, hasFile: true, sources, log, terminal, retryMs: 1 })
-  t.after(() => reload.close())
+  const { folder, config, reload } = await openReload(t)
+  const password = join(folder, 'password')
   const problems: (string | undefined)[] = []
   const taken = new Promise<void>((resolve) => {
     t.after(
@@ -186,11 +200,52 @@ test('settings are tried again until the file that they name can be read', {
   })
   const entry = `{ namespace: up.test, username: u, passwordFile: ${password} }`
   await writeFile(config, `upstreams: [${entry}]\n`)
-  reload.reload()
+  reload.start()
   await taken
   assert.equal(problems.length, 2, problems.join('\n'))
   assert.match(String(problems[0]), /password cannot be read: ENOENT/)
   assert.equal(reload.settings.upstreams.length, 1)
+})
+
+test('other files of the folder, and a file that is replaced by the same content, change nothing', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const { folder, config, reload } = await openReload(t)
+  const reloads: (readonly string[])[] = []
+  const replace = async (text: string): Promise<void> => {
+    await writeFile(join(folder, 'new'), text)
+    await rename(join(folder, 'new'), config)
+  }
+  const writeSameThenOther = async (): Promise<void> => {
+    await replace('maxBytes: 1GiB\n')
+    await writeFile(join(folder, 'other'), 'x')
+    // Longer than until the file counts as quiet: the agent has looked at it.
+    await setTimeout(500)
+    await replace('maxBytes: 2GiB\n')
+  }
+  await new Promise<void>((resolve) => {
+    t.after(
+      subscribe('settings.reloaded', ({ changed }) => {
+        reloads.push(changed)
+        if (changed.length > 0) resolve()
+        else void writeSameThenOther()
+      }),
+    )
+    reload.start()
+  })
+  assert.deepEqual(reloads, [[], ['maxBytes']])
+})
+
+test('settings that are right again at once are taken over', async (t) => {
+  const { agent, write, logged } = await startReloading(t)
+  const refused = logged('a file of the settings cannot be used; its last good content is')
+  await write('maxBytes: lots\n')
+  // The agent takes over the file at once, and not when it has been quiet for a moment.
+  agent.signal('SIGHUP')
+  await refused
+  const again = logged('a file of the settings can be used again')
+  await write('')
+  await again
 })
 
 test('what UpstreamRegistry allows follows from the redirects of the start, which stay until a restart', async (t) => {
