@@ -49,7 +49,7 @@ export class PeerRegistry implements Registry {
     return this.#upstream.head(want, options)
   }
 
-  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]> {
+  tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]> {
     return this.#upstream.tags(repository, options)
   }
 

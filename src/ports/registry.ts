@@ -19,7 +19,7 @@ export interface TagRequestOptions {
 
 export interface HeadRequestOptions {
   readonly signal: AbortSignal
-  /** Upstream itself is asked, and no object store that may have the content. */
+  /** Upstream itself is asked, and no object store that may have what is asked for. */
   readonly isUpstreamOnly?: boolean | undefined
 }
 
@@ -35,7 +35,7 @@ export interface Registry {
   /** Asks for the size and type of a content, with HEAD. */
   head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }>
   /** Lists every tag that upstream has, in ASCII order. */
-  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
+  tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]>
   /**
    * Gives upstream's image index of the manifests whose subject is `subject`, from the referrers API or the fallback tag.
    * The index is empty when there are none.
