@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { TAIL_BYTES } from '../../../../src/fetch/flight/bytes/tail-gate.ts'
 import type { Flights } from '../../../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../../../src/fetch/flight/follow.ts'
+import { openLanes } from '../../../../src/lanes/lane-pool.ts'
 import type { ByteRange } from '../../../../src/oci/range.ts'
 import { AHEAD_UNIT_BYTES } from '../../../../src/ports/blob-store.ts'
 import type { Content } from '../../../../src/ports/content.ts'
@@ -11,6 +12,7 @@ import { Failure } from '../../../../src/ports/failure.ts'
 import type { Want } from '../../../../src/ports/source.ts'
 import { MemoryStore } from '../../../../testkit/memory/memory-store.ts'
 import { RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { folder, opened } from '../../../store/folder.ts'
 import {
   flightEnd,
   never,
@@ -99,6 +101,39 @@ test('a part of a content that is coming in order ends the request for all, and 
   assert.ok(source.requests.some(({ kind }) => kind === 'range'))
   assert.equal(source.sentBytes, BLOB.length)
   assert.ok(store.stored.has(want.digest))
+})
+
+test('ranges after a request that ended in the middle of a unit consist of whole units', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 2 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: ON })
+  const want = wantOf(BLOB)
+  const whole = openContent(flights, want).then((content) => readWhole(content))
+  const near: ByteRange = { start: 2 * MIB, end: 3 * MIB }
+  const content = await openParts(flights, want, FAR, near)
+  await readPart(content, FAR)
+  await readPart(content, near)
+  assert.deepEqual(await whole, BLOB)
+  await content.close()
+  for (const { kind, start, end = 0 } of source.requests) {
+    if (kind === 'range') assert.deepEqual([start % UNIT, end % UNIT], [0, 0])
+    else assert.ok(end % UNIT === 0 || end === BLOB.length, `a segment ends at ${end}`)
+  }
+  assert.ok(store.stored.has(want.digest))
+})
+
+test('a request in order that ends without room in memory does not spoil the bytes after it', async (t) => {
+  const path = await folder(t)
+  const { blobs } = await opened(t, { path, lanes: openLanes({ memoryBytes: 4 * UNIT }) })
+  const source = new RangedSource(BLOB, { endsWithoutRoom: true })
+  const { flights } = setUpFlights([source], { blobs, policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const parts = [5, 10, 14, 19, 23].map((unit) => ({ start: unit * UNIT, end: (unit + 1) * UNIT }))
+  const content = await openParts(flights, want, ...parts, FAR)
+  await readPart(content, FAR)
+  await content.close()
+  const { isStored, error } = await ended
+  assert.deepEqual([isStored, error], [true, undefined])
 })
 
 test('a part that is about to come in order is waited for', async () => {
