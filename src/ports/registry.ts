@@ -43,6 +43,8 @@ export interface Registry {
   referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array>
   /** Says whether this agent would use credentials for the repository. Asks no registry and no credential helper. */
   isPrivate(repository: Repository): Promise<boolean>
+  /** As `isPrivate`, but a file of credentials that is not there at the start contains none. */
+  hasCredentials(repository: Repository): Promise<boolean>
   /** Gives how long an answer about a tag is fresh, and for how long after that it may be used while upstream fails. */
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number }
 }

@@ -114,10 +114,7 @@ export class UpstreamHost implements Source {
    * what answers elsewhere does not know the credential.
    */
   withCredential(credential: Credential | undefined): RegistryHost {
-    const sender =
-      credential === undefined
-        ? (this.#anonymousSender ??= this.#senderOfOther(undefined))
-        : this.#senderOfOther(credential)
+    const sender = this.#senderOfOther(credential)
     return {
       name: this.name,
       send: (request) =>
@@ -142,8 +139,11 @@ export class UpstreamHost implements Source {
   }
 
   #senderOfOther(credential: Credential | undefined): AuthorizedSender {
+    if (credential === undefined && this.#anonymousSender !== undefined) return this.#anonymousSender
     const credentials = { find: async () => credential, forgetHelperAnswers() {} }
-    return this.#senderWith({ credentials, limits: this.#limitsOfOthers })
+    const sender = this.#senderWith({ credentials, limits: this.#limitsOfOthers })
+    if (credential === undefined) this.#anonymousSender = sender
+    return sender
   }
 
   #senderWith(own: Pick<AuthorizedSenderOptions, 'credentials' | 'limits'>): AuthorizedSender {

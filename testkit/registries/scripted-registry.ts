@@ -91,6 +91,10 @@ export class ScriptedRegistry implements Registry {
     return this.referrersIndex
   }
 
+  hasCredentials(repository: Repository): Promise<boolean> {
+    return this.isPrivate(repository)
+  }
+
   async isPrivate(repository: Repository): Promise<boolean> {
     return this.privateRegistries.has(repository.registry)
   }

@@ -33,7 +33,7 @@ export class CredentialedRepositories {
   async isInDoubt(repository: Repository): Promise<boolean> {
     if (!this.mayBeInDoubt(repository)) return false
     if (!this.#isLoaded) await this.#load()
-    return this.#keys.has(repositoryKey(repository)) && !(await this.#registry.isPrivate(repository))
+    return this.#keys.has(repositoryKey(repository)) && !(await this.#registry.hasCredentials(repository))
   }
 
   /** Called before upstream is asked. Nothing is written yet: clients name repositories that do not exist. */

@@ -91,6 +91,10 @@ export class ObjectStoreRegistry implements Registry {
     return this.#upstream.isPrivate(repository)
   }
 
+  hasCredentials(repository: Repository): Promise<boolean> {
+    return this.#upstream.hasCredentials(repository)
+  }
+
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
     return this.#upstream.freshness(repository)
   }

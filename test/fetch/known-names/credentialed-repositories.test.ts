@@ -169,6 +169,16 @@ test('a repository of which nothing was stored is forgotten at the next start', 
   assert.deepEqual(await catalog.credentialed(), [mine])
 })
 
+test('what was cached with a file of credentials that is not there any more is in doubt, and its name stays private', async () => {
+  const { digests, restart } = await pulled()
+  const { resolver, registry } = restart()
+  registry.privateRegistries.add(mine.registry)
+  registry.hasCredentials = async () => false
+  registry.failure = AWAY
+  for (const ask of ways(resolver, digests)) await assert.rejects(ask, { code: 'unavailable' })
+  assert.equal(await resolver.isPrivate(mine), true)
+})
+
 test('upstream itself is asked for the tags of a repository in doubt', async () => {
   const { registry, restart } = await pulled()
   const again = restart()

@@ -38,6 +38,7 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
     tags: () => Promise.reject(new Failure('unavailable', 'upstream is away')),
     referrers: unused,
     isPrivate: unused,
+    hasCredentials: unused,
     freshness: () => ({ tagTtlMs, staleIfErrorMs: 10 * HOUR_MS }),
   }
   const registry = new ObjectStoreRegistry({
