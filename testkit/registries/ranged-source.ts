@@ -19,6 +19,8 @@ export class RangedSource implements Source {
   readonly #rangeFailure: Failure | undefined
   /** An open-ended request stops here until it is aborted. */
   readonly #stallAt: number | undefined
+  /** A request is over with its last byte, although the intake may have no room, as where a lane reads the body. */
+  readonly #endsWithoutRoom: boolean
 
   constructor(
     bytes: Uint8Array,
@@ -26,12 +28,14 @@ export class RangedSource implements Source {
       name = 'registry',
       rangeFailure,
       stallAt,
-    }: { name?: string; rangeFailure?: Failure; stallAt?: number } = {},
+      endsWithoutRoom = false,
+    }: { name?: string; rangeFailure?: Failure; stallAt?: number; endsWithoutRoom?: boolean } = {},
   ) {
     this.#bytes = bytes
     this.name = name
     this.#rangeFailure = rangeFailure
     this.#stallAt = stallAt
+    this.#endsWithoutRoom = endsWithoutRoom
   }
 
   async bring(_: Want, intake: VouchedIntake, { signal }: { signal: AbortSignal }): Promise<void> {
@@ -54,6 +58,6 @@ export class RangedSource implements Source {
 
   async #pour(intake: Intake, end: number): Promise<void> {
     this.sentBytes += end - intake.position
-    await pour(intake, this.#bytes, end)
+    await pour(intake, this.#bytes, end, { endsWithoutRoom: this.#endsWithoutRoom })
   }
 }

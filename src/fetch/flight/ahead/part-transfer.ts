@@ -150,6 +150,8 @@ export class PartTransfer implements Bringing {
     for (;;) {
       options.signal.throwIfAborted()
       if (intake.position >= (declared.size ?? Number.POSITIVE_INFINITY)) return
+      // A request that has ended, or was ended, need not have waited for room.
+      await intake.drained()
       if (await this.#takeAhead(intake)) continue
       if (!this.#isByParts) {
         if (await this.#bringRest(source, intake, options)) return
@@ -185,7 +187,7 @@ export class PartTransfer implements Bringing {
     const { want, declared } = this.#options
     const { position } = intake
     const { size } = declared
-    const end = size === undefined ? position + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
+    const end = size === undefined ? unitStart(position) + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
     this.#inOrderEnd = end
     try {
       await source.bring(want, segmentOf(intake, end), { signal })
@@ -202,9 +204,8 @@ export class PartTransfer implements Bringing {
 
   /** The next bytes in order, up to those that are there or on their way. */
   #segmentEnd(position: number, size: number): number {
-    const end = Math.min(size, position + SEGMENT_BYTES)
-    const first = position - (position % AHEAD_UNIT_BYTES) + AHEAD_UNIT_BYTES
-    for (let at = first; at < end; at += AHEAD_UNIT_BYTES) {
+    const end = Math.min(size, unitStart(position) + SEGMENT_BYTES)
+    for (let at = unitStart(position) + AHEAD_UNIT_BYTES; at < end; at += AHEAD_UNIT_BYTES) {
       if (this.#ahead !== undefined && this.#ahead.endFrom(at) > at) return at
       if (this.#requests !== undefined && this.#requests.endFrom(at) > at) return at
     }
@@ -294,6 +295,10 @@ export class PartTransfer implements Bringing {
       onIdle(false)
     }
   }
+}
+
+function unitStart(position: number): number {
+  return position - (position % AHEAD_UNIT_BYTES)
 }
 
 function isPart({ start, end }: ByteRange, size: number): boolean {

@@ -19,8 +19,10 @@ export class WantedRanges {
   /** Gives the first range of at most `mostBytes` that must be asked for, and forgets those before it. */
   next(coveredTo: CoveredTo, mostBytes: number): ByteRange | undefined {
     for (let [range] = this.#ranges; range !== undefined; [range] = this.#ranges) {
-      const start = pastCovered(range, coveredTo)
-      if (start < range.end) {
+      const missing = pastCovered(range, coveredTo)
+      if (missing < range.end) {
+        // Bytes in order may end in the middle of a unit, which then comes whole.
+        const start = missing - (missing % AHEAD_UNIT_BYTES)
         this.#ranges[0] = { start, end: range.end }
         return { start, end: endOfMissing(start, Math.min(range.end, start + mostBytes), coveredTo) }
       }

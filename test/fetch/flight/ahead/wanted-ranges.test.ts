@@ -16,6 +16,13 @@ test('a range is asked for in whole units, and no further than the end of the co
   assert.deepEqual(last.next(nothing, 10 * UNIT), { start: 100 * UNIT, end: SIZE })
 })
 
+test('a range begins with a whole unit although bytes are there up to the middle of one', () => {
+  const wanted = new WantedRanges()
+  wanted.add({ start: UNIT, end: 6 * UNIT }, SIZE)
+  const covered = (position: number): number => Math.max(position, 3 * UNIT + 7)
+  assert.deepEqual(wanted.next(covered, 2 * UNIT), { start: 3 * UNIT, end: 5 * UNIT })
+})
+
 test('a range that did not come is asked for again first', () => {
   const wanted = new WantedRanges()
   wanted.add({ start: 0, end: UNIT }, SIZE)
