@@ -253,6 +253,53 @@ test('a reader of parts of wrong bytes is cut off, and the next source brings al
   assert.equal(right.sentBytes, BLOB.length)
 })
 
+test('a reader goes on with bytes of the next host when those that it could read were discarded', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second' })
+  const { flights } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const target = Buffer.alloc(1000)
+  const count = await content.read(target, FAR.start)
+  assert.deepEqual(target.subarray(0, count), BLOB.subarray(FAR.start, FAR.start + count))
+  await readPart(content, FAR)
+  await content.close()
+  assert.ok(first.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+  assert.ok(second.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+})
+
+test('a reader that waits for discarded bytes can be closed', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second', rangeFailure: new Failure('unsupported', 'no') })
+  const { flights, store } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  store.pauseWrites()
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const read = content.read(Buffer.alloc(1000), FAR.start)
+  await Promise.all([content.close(), assert.rejects(read, { code: 'stopping' })])
+  store.resumeWrites()
+})
+
+test('a part that is there already does not hold the rest up', async () => {
+  const source = new RangedSource(BLOB)
+  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'gated', partsQuietMs: 50 } })
+  const want = wantOf(BLOB)
+  let isOver = false
+  const ended = flightEnd(want.digest).then(() => {
+    isOver = true
+  })
+  const content = await openParts(flights, want, FAR)
+  await readPart(content, FAR)
+  while (!isOver) {
+    content.willRead?.([FAR])
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await ended
+  await content.close()
+})
+
 test('a content that cannot be stored comes in order', async () => {
   const source = new RangedSource(BLOB)
   const store = new MemoryStore({ limitBytes: MIB })
