@@ -24,7 +24,7 @@ async function setUp(t: TestContext, options: Partial<AgentOptions> = {}): Promi
   const upstream = await startUpstream(t)
   const data = await folder(t)
   const patience = { ...PATIENCE, partsQuietMs: 0 }
-  const running = await startAgent(t, { upstream, patience, ...options, data })
+  const running = await startAgent(t, { upstream, patience, lazyRanges: 'gated', ...options, data })
   return { upstream, data, running, digest: upstream.addBlob(BYTES) }
 }
 
@@ -104,7 +104,7 @@ describe('parts of a blob that is not stored', () => {
   })
 
   it('come without the last 64 KiB of a blob that is not what its digest says', async (t) => {
-    const { upstream, running, digest } = await setUp(t, { lazyRanges: 'gated' })
+    const { upstream, running, digest } = await setUp(t)
     upstream.fault(digest, { corruptAt: 10 * MIB })
     const end = flightEnd(digest)
     const tail = await readAnswer(await running.requestBlob(digest, `bytes=-${MIB}`))

@@ -29,9 +29,10 @@ const UNIT = AHEAD_UNIT_BYTES
 const BLOB = randomBytes(20 * MIB + 12_345)
 const FAR: ByteRange = { start: 15 * MIB + 7, end: 15 * MIB + 300_000 }
 /** Nothing but parts comes as long as the test runs. */
-const PARTS_ONLY = { partsQuietMs: 600_000 }
+const PARTS_ONLY = { lazyRanges: 'gated', partsQuietMs: 600_000 } as const
 /** The rest comes as soon as no part is missing. */
-const REST_AT_ONCE = { partsQuietMs: 0 }
+const REST_AT_ONCE = { lazyRanges: 'gated', partsQuietMs: 0 } as const
+const ON = { lazyRanges: 'gated' } as const
 
 async function openParts(flights: Flights, want: Want, ...ranges: ByteRange[]): Promise<Content> {
   const content = await followFlight(flights.join(want).flight, { signal: never, isForParts: true })
@@ -87,7 +88,7 @@ test('the rest comes in order after the parts, each byte once, and the content i
 
 test('a part of a content that is coming in order ends the request for all, and each byte comes once', async () => {
   const source = new RangedSource(BLOB, { stallAt: 2 * MIB })
-  const { flights, store } = setUpFlights([source])
+  const { flights, store } = setUpFlights([source], { policy: ON })
   const want = wantOf(BLOB)
   const whole = openContent(flights, want).then((content) => readWhole(content))
   const content = await openParts(flights, want, FAR)
@@ -102,7 +103,7 @@ test('a part of a content that is coming in order ends the request for all, and 
 
 test('a part that is about to come in order is waited for', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source])
+  const { flights } = setUpFlights([source], { policy: ON })
   const want = wantOf(BLOB)
   const whole = openContent(flights, want)
   const content = await openParts(flights, want, { start: MIB, end: 2 * MIB })
@@ -125,7 +126,7 @@ test('while all of the content is read, too, the transfer in order goes on', asy
 
 test('without parts a source is asked for all at once', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source])
+  const { flights } = setUpFlights([source], { policy: ON })
   assert.deepEqual(await pull(flights, wantOf(BLOB)), BLOB)
   assert.deepEqual(source.requests, [{ kind: 'in order', start: 0, end: undefined }])
 })
@@ -173,9 +174,9 @@ test('who trusts upstream gets no whole content before it is verified', async ()
   await Promise.all([content.close(), assert.rejects(tail, { code: 'stopping' })])
 })
 
-test('with lazy ranges switched off a part waits for its turn', async () => {
+test('unless lazy ranges are switched on a part waits for its turn', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'off' } })
+  const { flights } = setUpFlights([source], { policy: {} })
   const content = await openParts(flights, wantOf(BLOB), FAR)
   await readPart(content, FAR)
   assert.deepEqual(source.requests, [{ kind: 'in order', start: 0, end: undefined }])
@@ -220,7 +221,7 @@ test('a reader of parts of wrong bytes is cut off, and the next source brings al
 test('a content that cannot be stored comes in order', async () => {
   const source = new RangedSource(BLOB)
   const store = new MemoryStore({ limitBytes: MIB })
-  const { flights } = setUpFlights([source], { store })
+  const { flights } = setUpFlights([source], { store, policy: ON })
   const content = await openParts(flights, wantOf(BLOB), { start: MIB, end: 2 * MIB })
   await readPart(content, { start: MIB, end: 2 * MIB })
   await content.close()
