@@ -36,7 +36,10 @@ test('/readyz?asked says when no client has asked for an image for a while', asy
   const [long, now] = ['2020-01-01T00:00:00Z', new Date().toISOString()]
   const silent = await sendRequest(await status(long, null), '/readyz?asked=60')
   assert.equal(silent.status, 503)
-  assert.match(silent.body, /^not ready: no client has asked for an image since the start \d+ s ago\nasked: no\n$/)
+  assert.match(
+    silent.body,
+    /^not ready: no client has asked for an image since the start \d+ s ago\nasked: no\n$/,
+  )
   for (const [startedAt, lastPullAt, path, text] of [
     [long, null, '/readyz', 'ready\n'],
     [long, now, '/readyz?asked=60', 'ready\nasked: yes\n'],
