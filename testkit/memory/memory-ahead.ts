@@ -12,6 +12,7 @@ export class MemoryAhead implements BytesAhead {
   }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
+    if (position % AHEAD_UNIT_BYTES !== 0) throw new RangeError(`byte ${position} does not begin a unit`)
     for (let at = 0; at < bytes.length; at += AHEAD_UNIT_BYTES) {
       this.#units.set((position + at) / AHEAD_UNIT_BYTES, bytes.slice(at, at + AHEAD_UNIT_BYTES))
     }

@@ -1,4 +1,4 @@
-import type { Failure } from '../../src/ports/failure.ts'
+import { Failure } from '../../src/ports/failure.ts'
 import type { Intake, Source, VouchedIntake, Want } from '../../src/ports/source.ts'
 import { aborted, pour } from './scripted-source.ts'
 
@@ -19,6 +19,10 @@ export class RangedSource implements Source {
   readonly #rangeFailure: Failure | undefined
   /** An open-ended request stops here until it is aborted. */
   readonly #stallAt: number | undefined
+  /** A request is over with its last byte, although the intake may have no room, as where a lane reads the body. */
+  readonly #endsWithoutRoom: boolean
+  /** Requests in order that do not begin with byte 0 fail. */
+  readonly #breaksOff: boolean
 
   constructor(
     bytes: Uint8Array,
@@ -26,17 +30,28 @@ export class RangedSource implements Source {
       name = 'registry',
       rangeFailure,
       stallAt,
-    }: { name?: string; rangeFailure?: Failure; stallAt?: number } = {},
+      endsWithoutRoom = false,
+      breaksOff = false,
+    }: {
+      name?: string
+      rangeFailure?: Failure
+      stallAt?: number
+      endsWithoutRoom?: boolean
+      breaksOff?: boolean
+    } = {},
   ) {
     this.#bytes = bytes
     this.name = name
     this.#rangeFailure = rangeFailure
     this.#stallAt = stallAt
+    this.#endsWithoutRoom = endsWithoutRoom
+    this.#breaksOff = breaksOff
   }
 
   async bring(_: Want, intake: VouchedIntake, { signal }: { signal: AbortSignal }): Promise<void> {
     const { position: start, end } = intake
     this.requests.push({ kind: 'in order', start, end })
+    if (this.#breaksOff && start > 0) throw new Failure('unavailable', 'the connection broke')
     intake.expect({ size: this.#bytes.length, mediaType: undefined })
     const stallAt = end === undefined && start < (this.#stallAt ?? 0) ? this.#stallAt : undefined
     await this.#pour(
@@ -54,6 +69,6 @@ export class RangedSource implements Source {
 
   async #pour(intake: Intake, end: number): Promise<void> {
     this.sentBytes += end - intake.position
-    await pour(intake, this.#bytes, end)
+    await pour(intake, this.#bytes, end, { endsWithoutRoom: this.#endsWithoutRoom })
   }
 }

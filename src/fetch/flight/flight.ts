@@ -16,7 +16,7 @@ import { ReceivedBytes } from './bytes/received-bytes.ts'
 import type { Description } from './description.ts'
 import type { FlightPolicy } from './flight-policy.ts'
 import { PassThroughPacing } from './readers/pass-through-pacing.ts'
-import { Readers } from './readers/readers.ts'
+import { type Reader, Readers } from './readers/readers.ts'
 
 export interface FlightOptions {
   readonly want: Want
@@ -114,17 +114,26 @@ export class Flight {
     this.#controller.abort(failure)
   }
 
-  async read(target: Uint8Array, position: number): Promise<number> {
+  /** Gives undefined when bytes ahead that were readable were discarded, and must be waited for again. */
+  async read(target: Uint8Array, position: number): Promise<number | undefined> {
     if (this.#stored !== undefined) return this.#stored.read(target, position)
     if (this.#transfer === undefined) throw new Failure('stopping', 'The transfer is over.')
     const { incoming, parts, received } = this.#transfer
-    const count = position < incoming.written ? 0 : await parts.read(target, position)
-    return count > 0 ? count : received.read(target, position)
+    if (position < incoming.written || received.isVerified) return received.read(target, position)
+    const count = await parts.read(target, position)
+    return count > 0 ? count : undefined
   }
 
-  /** A reader will read only these ranges. Gives whether they can come before the rest. */
-  wantParts(ranges: readonly ByteRange[]): boolean {
-    return this.#transfer?.parts.want(ranges) === true
+  /** The reader will read only these ranges. Gives whether they can come before the rest. */
+  wantParts(reader: Reader, ranges: readonly ByteRange[]): boolean {
+    return this.#transfer?.parts.want(reader, ranges) === true
+  }
+
+  /** Closes the file when the flight is over and this was the last reader. */
+  async leave(reader: Reader): Promise<void> {
+    this.#transfer?.parts.leave(reader)
+    this.readers.leave(reader)
+    await this.#closeIfUnread()
   }
 
   /** Carries the flight out and never rejects. Resolves when the content is stored, or will not be. */
@@ -159,7 +168,7 @@ export class Flight {
   }
 
   /** Closes the file when the flight is over and its last reader has left. */
-  async closeIfUnread(): Promise<void> {
+  async #closeIfUnread(): Promise<void> {
     if (!this.#isOver || this.readers.count > 0) return
     const stored = this.#stored
     this.#stored = undefined
@@ -256,7 +265,7 @@ export class Flight {
     if (!hasOwnReaders) await this.#transfer?.received.close().catch(() => {})
     this.#isOver = true
     this.#options.onEnd()
-    await this.closeIfUnread()
+    await this.#closeIfUnread()
     await this.#transfer?.parts.close().catch(() => {})
   }
 

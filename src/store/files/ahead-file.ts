@@ -42,6 +42,7 @@ export class AheadFile implements BytesAhead {
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
     try {
+      if (position % AHEAD_UNIT_BYTES !== 0) throw new RangeError(`byte ${position} does not begin a unit`)
       for (let at = 0; at < bytes.length; ) {
         const start = position + at
         const piece = bytes.subarray(at, at + SLOT_BYTES - (start % SLOT_BYTES))

@@ -7,7 +7,7 @@ import type { Source, VouchedIntake, Want } from '../../../ports/source.ts'
 import type { Bringing, BringOptions } from '../attempts/attempt.ts'
 import type { DeclaredHead } from '../bytes/declared-head.ts'
 import { TAIL_BYTES } from '../bytes/tail-gate.ts'
-import type { Readers } from '../readers/readers.ts'
+import type { Reader, Readers } from '../readers/readers.ts'
 import { RangeRequests } from './range-requests.ts'
 import type { RequestSlots } from './request-slots.ts'
 import { segmentOf } from './segment.ts'
@@ -64,19 +64,23 @@ export class PartTransfer implements Bringing {
     this.#options = options
   }
 
-  /** A reader will read only these ranges. Gives whether they can come ahead of their turn. */
-  want(ranges: readonly ByteRange[]): boolean {
+  /** The reader will read only these ranges. Gives whether they can come ahead of their turn. */
+  want(reader: Reader, ranges: readonly ByteRange[]): boolean {
     const { size } = this.#options.declared
     if (size === undefined || this.#isClosed || !this.#isPossible) return false
     if (ranges.some((range) => !isPart(range, size))) return false
+    if (!this.#wanted.add(reader, ranges, size)) return false
     this.#areForParts = true
-    this.#lastWantedAt = performance.now()
-    for (const range of ranges) this.#wanted.add(range, size)
+    if (ranges.some((range) => this.#isMissing(range))) this.#lastWantedAt = performance.now()
     this.#isTailWanted ||= ranges.some(({ end }) => end > this.#releasableTo(size))
     const soon = this.#options.incoming.position + SEGMENT_BYTES
     if (ranges.some(({ end }) => end > soon)) this.#interrupt?.abort()
     this.changed()
     return true
+  }
+
+  leave(reader: Reader): void {
+    this.#wanted.leave(reader)
   }
 
   /** The position up to which a reader of parts may read ahead from `offset` on. */
@@ -88,7 +92,12 @@ export class PartTransfer implements Bringing {
 
   /** Reads bytes ahead. Gives 0 when they are not there, or no longer. */
   async read(target: Uint8Array, position: number): Promise<number> {
-    return (await this.#ahead?.read(target, position)) ?? 0
+    const ahead = this.#ahead
+    const count = (await ahead?.read(target, position)) ?? 0
+    if (count === 0 && ahead !== undefined && ahead === this.#ahead && ahead.endFrom(position) > position) {
+      await this.#giveUpAhead()
+    }
+    return count
   }
 
   /** To be called when the store has written more, and when a reader has come or gone. */
@@ -104,6 +113,7 @@ export class PartTransfer implements Bringing {
     if (source.bringRange === undefined || !this.#isPossible) return source.bring(want, intake, options)
     if (this.#source !== source.name) await this.forget()
     this.#source = source.name
+    this.#wanted.lookAgain()
     try {
       await this.#bring(source, intake, options)
     } finally {
@@ -115,6 +125,7 @@ export class PartTransfer implements Bringing {
   async forget(): Promise<void> {
     const ahead = this.#ahead
     this.#ahead = undefined
+    this.#wanted.lookAgain()
     await ahead?.close()
   }
 
@@ -150,6 +161,8 @@ export class PartTransfer implements Bringing {
     for (;;) {
       options.signal.throwIfAborted()
       if (intake.position >= (declared.size ?? Number.POSITIVE_INFINITY)) return
+      // A request that has ended, or was ended, need not have waited for room.
+      await intake.drained()
       if (await this.#takeAhead(intake)) continue
       if (!this.#isByParts) {
         if (await this.#bringRest(source, intake, options)) return
@@ -185,7 +198,7 @@ export class PartTransfer implements Bringing {
     const { want, declared } = this.#options
     const { position } = intake
     const { size } = declared
-    const end = size === undefined ? position + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
+    const end = size === undefined ? unitStart(position) + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
     this.#inOrderEnd = end
     try {
       await source.bring(want, segmentOf(intake, end), { signal })
@@ -202,9 +215,8 @@ export class PartTransfer implements Bringing {
 
   /** The next bytes in order, up to those that are there or on their way. */
   #segmentEnd(position: number, size: number): number {
-    const end = Math.min(size, position + SEGMENT_BYTES)
-    const first = position - (position % AHEAD_UNIT_BYTES) + AHEAD_UNIT_BYTES
-    for (let at = first; at < end; at += AHEAD_UNIT_BYTES) {
+    const end = Math.min(size, unitStart(position) + SEGMENT_BYTES)
+    for (let at = unitStart(position) + AHEAD_UNIT_BYTES; at < end; at += AHEAD_UNIT_BYTES) {
       if (this.#ahead !== undefined && this.#ahead.endFrom(at) > at) return at
       if (this.#requests !== undefined && this.#requests.endFrom(at) > at) return at
     }
@@ -222,13 +234,29 @@ export class PartTransfer implements Bringing {
       const room = intake.buffer().subarray(0, end - intake.position)
       const count = await ahead.read(room, intake.position)
       if (count === 0) {
-        await this.#stopRequests()
-        await this.forget()
+        await this.#giveUpAhead()
         return false
       }
       if (!intake.filled(count) && intake.position < size) await intake.drained()
     }
     return true
+  }
+
+  /** The disk does not give bytes ahead back: from now on all comes in order. */
+  async #giveUpAhead(): Promise<void> {
+    this.#isBroken = true
+    await this.#stopRequests()
+    await this.forget()
+  }
+
+  /** Whether bytes of the range have not come yet. */
+  #isMissing({ start, end }: ByteRange): boolean {
+    for (let at = Math.max(start, this.#options.incoming.position); at < end; ) {
+      const to = this.#ahead?.endFrom(at) ?? at
+      if (to <= at) return true
+      at = to
+    }
+    return false
   }
 
   async #openAhead(source: Source): Promise<void> {
@@ -275,6 +303,7 @@ export class PartTransfer implements Bringing {
     if (declared.size === undefined) return false
     const requests = this.#requests
     if (requests === undefined || requests.haveFailed) return false
+    if (requests.areUnderWay) this.#lastWantedAt = performance.now()
     if (requests.endFrom(position) > position) return true
     if (!readers.areForParts && readers.activeCount > 0) return false
     if (!this.#startRequests()) return false
@@ -294,6 +323,10 @@ export class PartTransfer implements Bringing {
       onIdle(false)
     }
   }
+}
+
+function unitStart(position: number): number {
+  return position - (position % AHEAD_UNIT_BYTES)
 }
 
 function isPart({ start, end }: ByteRange, size: number): boolean {

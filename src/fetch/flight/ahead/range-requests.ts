@@ -70,7 +70,7 @@ export class RangeRequests {
       const run = this.#request(range, size).then((hasCome) => {
         this.#underWay.delete(range)
         this.#runs.delete(run)
-        if (!hasCome) wanted.putBack(range)
+        if (!hasCome) wanted.lookAgain()
         slots.giveBack()
         onChange()
       })

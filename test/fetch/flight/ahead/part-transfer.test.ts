@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { TAIL_BYTES } from '../../../../src/fetch/flight/bytes/tail-gate.ts'
 import type { Flights } from '../../../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../../../src/fetch/flight/follow.ts'
+import { openLanes } from '../../../../src/lanes/lane-pool.ts'
 import type { ByteRange } from '../../../../src/oci/range.ts'
 import { AHEAD_UNIT_BYTES } from '../../../../src/ports/blob-store.ts'
 import type { Content } from '../../../../src/ports/content.ts'
@@ -11,6 +12,7 @@ import { Failure } from '../../../../src/ports/failure.ts'
 import type { Want } from '../../../../src/ports/source.ts'
 import { MemoryStore } from '../../../../testkit/memory/memory-store.ts'
 import { RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { folder, opened } from '../../../store/folder.ts'
 import {
   flightEnd,
   never,
@@ -99,6 +101,39 @@ test('a part of a content that is coming in order ends the request for all, and 
   assert.ok(source.requests.some(({ kind }) => kind === 'range'))
   assert.equal(source.sentBytes, BLOB.length)
   assert.ok(store.stored.has(want.digest))
+})
+
+test('ranges after a request that ended in the middle of a unit consist of whole units', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 2 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: ON })
+  const want = wantOf(BLOB)
+  const whole = openContent(flights, want).then((content) => readWhole(content))
+  const near: ByteRange = { start: 2 * MIB, end: 3 * MIB }
+  const content = await openParts(flights, want, FAR, near)
+  await readPart(content, FAR)
+  await readPart(content, near)
+  assert.deepEqual(await whole, BLOB)
+  await content.close()
+  for (const { kind, start, end = 0 } of source.requests) {
+    if (kind === 'range') assert.deepEqual([start % UNIT, end % UNIT], [0, 0])
+    else assert.ok(end % UNIT === 0 || end === BLOB.length, `a segment ends at ${end}`)
+  }
+  assert.ok(store.stored.has(want.digest))
+})
+
+test('a request in order that ends without room in memory does not spoil the bytes after it', async (t) => {
+  const path = await folder(t)
+  const { blobs } = await opened(t, { path, lanes: openLanes({ memoryBytes: 4 * UNIT }) })
+  const source = new RangedSource(BLOB, { endsWithoutRoom: true })
+  const { flights } = setUpFlights([source], { blobs, policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const parts = [5, 10, 14, 19, 23].map((unit) => ({ start: unit * UNIT, end: (unit + 1) * UNIT }))
+  const content = await openParts(flights, want, ...parts, FAR)
+  await readPart(content, FAR)
+  await content.close()
+  const { isStored, error } = await ended
+  assert.deepEqual([isStored, error], [true, undefined])
 })
 
 test('a part that is about to come in order is waited for', async () => {
@@ -216,6 +251,53 @@ test('a reader of parts of wrong bytes is cut off, and the next source brings al
   await content.close()
   assert.deepEqual(Buffer.from(store.stored.get(want.digest)?.bytes ?? []), BLOB)
   assert.equal(right.sentBytes, BLOB.length)
+})
+
+test('a reader goes on with bytes of the next host when those that it could read were discarded', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second' })
+  const { flights } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const target = Buffer.alloc(1000)
+  const count = await content.read(target, FAR.start)
+  assert.deepEqual(target.subarray(0, count), BLOB.subarray(FAR.start, FAR.start + count))
+  await readPart(content, FAR)
+  await content.close()
+  assert.ok(first.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+  assert.ok(second.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+})
+
+test('a reader that waits for discarded bytes can be closed', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second', rangeFailure: new Failure('unsupported', 'no') })
+  const { flights, store } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  store.pauseWrites()
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const read = content.read(Buffer.alloc(1000), FAR.start)
+  await Promise.all([content.close(), assert.rejects(read, { code: 'stopping' })])
+  store.resumeWrites()
+})
+
+test('a part that is there already does not hold the rest up', async () => {
+  const source = new RangedSource(BLOB)
+  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'gated', partsQuietMs: 50 } })
+  const want = wantOf(BLOB)
+  let isOver = false
+  const ended = flightEnd(want.digest).then(() => {
+    isOver = true
+  })
+  const content = await openParts(flights, want, FAR)
+  await readPart(content, FAR)
+  while (!isOver) {
+    content.willRead?.([FAR])
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await ended
+  await content.close()
 })
 
 test('a content that cannot be stored comes in order', async () => {

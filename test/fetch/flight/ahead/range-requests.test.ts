@@ -48,7 +48,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
 
 test('a large range is brought by requests of 4 MiB, eight at a time', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({ start: 8 * MIB, end: 48 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
   assert.equal(requests.start(BLOB.length), true)
   assert.deepEqual(
     asked.map(({ start }) => start / MIB),
@@ -64,7 +64,7 @@ test('a large range is brought by requests of 4 MiB, eight at a time', async () 
 
 test('what comes in order is not asked for', async () => {
   const { asked, wanted, requests } = setUp()
-  wanted.add({ start: MIB, end: 3 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: MIB, end: 3 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.deepEqual(
     asked.map(({ start, end }) => [start / MIB, end / MIB]),
@@ -76,7 +76,7 @@ test('what comes in order is not asked for', async () => {
 test('without room nothing is asked for', async () => {
   const { asked, wanted, ahead, requests } = setUp()
   ahead.freeBytes = MIB
-  wanted.add({ start: 8 * MIB, end: 12 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 12 * MIB }], BLOB.length)
   assert.equal(requests.start(BLOB.length), false)
   assert.equal(asked.length, 0)
   await requests.stop()
@@ -84,20 +84,20 @@ test('without room nothing is asked for', async () => {
 
 test('a request that is stopped writes nothing more', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   await requests.stop()
   assert.equal(requests.areUnderWay, false)
   asked[0]?.finish()
   assert.equal(ahead.endFrom(8 * MIB), 8 * MIB)
-  wanted.add({ start: 10 * MIB, end: 11 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 10 * MIB, end: 11 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.equal(asked.length, 1)
 })
 
 test('a source that sends nothing three times is asked for no range any more', async () => {
   const { asked, wanted, requests } = setUp({ progressTimeoutMs: 1 })
-  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   while (!requests.haveFailed) await new Promise((resolve) => setTimeout(resolve, 1))
   assert.equal(asked.length, 3)
