@@ -33,7 +33,7 @@ export interface PartTransferOptions {
   readonly onChange: () => void
 }
 
-/** How much is asked for at a time in order, while parts may be wanted. */
+/** How much is asked for in order after a part was wanted. Each next segment is twice as large, until another part is wanted. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
 /** A larger range comes in order. */
 const MOST_PART_BYTES = 64 * 1024 * 1024
@@ -49,8 +49,9 @@ export class PartTransfer implements Bringing {
   /** Who has brought the bytes ahead. */
   #source: string | undefined
   #requests: RangeRequests | undefined
-  /** Ends a request in order that has no end. */
-  #interrupt: AbortController | undefined
+  /** The request in order that is under way, and where it ends: a part that is far before the end ends it. */
+  #interruptible: { readonly controller: AbortController; readonly end: number } | undefined
+  #segmentBytes = SEGMENT_BYTES
   #inOrderEnd = 0
   #isTailWanted = false
   #areForParts = false
@@ -71,10 +72,16 @@ export class PartTransfer implements Bringing {
     if (ranges.some((range) => !isPart(range, size))) return false
     if (!this.#wanted.add(reader, ranges, size)) return false
     this.#areForParts = true
-    if (ranges.some((range) => this.#isMissing(range))) this.#lastWantedAt = performance.now()
+    if (ranges.some((range) => this.#isMissing(range))) {
+      this.#lastWantedAt = performance.now()
+      this.#segmentBytes = SEGMENT_BYTES
+    }
     this.#isTailWanted ||= ranges.some(({ end }) => end > this.#releasableTo(size))
     const soon = this.#options.incoming.position + SEGMENT_BYTES
-    if (ranges.some(({ end }) => end > soon)) this.#interrupt?.abort()
+    const inOrder = this.#interruptible
+    if (ranges.some(({ start, end }) => Math.max(start, soon) < Math.min(end, inOrder?.end ?? 0))) {
+      inOrder?.controller.abort()
+    }
     this.changed()
     return true
   }
@@ -180,28 +187,40 @@ export class PartTransfer implements Bringing {
 
   /** Brings all that is missing. False: parts were wanted meanwhile. */
   async #bringRest(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
-    const interrupt = new AbortController()
-    this.#interrupt = this.#requests?.haveFailed === true ? undefined : interrupt
+    if (this.#requests?.haveFailed !== true) {
+      return this.#bringTo(Number.POSITIVE_INFINITY, source, intake, signal)
+    }
+    await source.bring(this.#options.want, intake, { signal })
+    return true
+  }
+
+  /** False: a part was wanted meanwhile that is far before `end`. */
+  async #bringTo(end: number, source: Source, intake: VouchedIntake, signal: AbortSignal): Promise<boolean> {
+    const controller = new AbortController()
+    this.#interruptible = { controller, end }
+    const segment = Number.isFinite(end) ? segmentOf(intake, end) : intake
     try {
-      await source.bring(this.#options.want, intake, { signal: AbortSignal.any([signal, interrupt.signal]) })
+      await source.bring(this.#options.want, segment, {
+        signal: AbortSignal.any([signal, controller.signal]),
+      })
       return true
     } catch (error) {
-      if (!interrupt.signal.aborted || signal.aborted) throw error
+      if (!controller.signal.aborted || signal.aborted) throw error
       return false
     } finally {
-      this.#interrupt = undefined
+      this.#interruptible = undefined
     }
   }
 
   /** Brings the next segment. False: the source does not say the size that way, and must be asked for all. */
   async #bringSegment(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
-    const { want, declared } = this.#options
+    const { declared } = this.#options
     const { position } = intake
     const { size } = declared
     const end = size === undefined ? unitStart(position) + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
     this.#inOrderEnd = end
     try {
-      await source.bring(want, segmentOf(intake, end), { signal })
+      if (await this.#bringTo(end, source, intake, signal)) this.#segmentBytes *= 2
     } catch (error) {
       // An empty content has no range (RFC 9110, 14.2).
       const isEmpty = error instanceof Failure && error.details.status === 416 && position === 0
@@ -209,13 +228,14 @@ export class PartTransfer implements Bringing {
       throw error
     } finally {
       this.#inOrderEnd = 0
+      this.#wanted.lookAgain()
     }
     return declared.size !== undefined
   }
 
   /** The next bytes in order, up to those that are there or on their way. */
   #segmentEnd(position: number, size: number): number {
-    const end = Math.min(size, unitStart(position) + SEGMENT_BYTES)
+    const end = Math.min(size, unitStart(position) + this.#segmentBytes)
     for (let at = unitStart(position) + AHEAD_UNIT_BYTES; at < end; at += AHEAD_UNIT_BYTES) {
       if (this.#ahead !== undefined && this.#ahead.endFrom(at) > at) return at
       if (this.#requests !== undefined && this.#requests.endFrom(at) > at) return at

@@ -12,7 +12,7 @@ const MOST_BYTES = 4 * 1024 * 1024
 /** What a request may use of the room for bytes ahead, in which its ends may take more than they need. */
 const MOST_ROOM_BYTES = MOST_BYTES + 2 * 1024 * 1024
 const MOST_AT_A_TIME = 8
-/** So many requests may fail before the source is no longer asked for ranges. */
+/** So many requests in a row may fail before the source is no longer asked for ranges. */
 const MOST_FAILURES = 3
 
 export interface RangeRequestsOptions {
@@ -106,11 +106,13 @@ export class RangeRequests {
     try {
       await source.bringRange?.(want, { end: range.end, size }, intake, { signal })
       await intake.settled()
+      if (!this.haveFailed) this.#failures = 0
       return true
     } catch (error) {
       const { code } = asFailure(error, source.name)
       const isFinal = code !== 'unavailable' && code !== 'stalled'
       this.#failures += isFinal ? MOST_FAILURES : 1
+      if (this.haveFailed) this.#stopping.abort(new Error('the source does not bring ranges'))
       return false
     } finally {
       stall.end()

@@ -11,7 +11,7 @@ import type { Content } from '../../../../src/ports/content.ts'
 import { Failure } from '../../../../src/ports/failure.ts'
 import type { Want } from '../../../../src/ports/source.ts'
 import { MemoryStore } from '../../../../testkit/memory/memory-store.ts'
-import { RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { type RangedRequest, RangedSource } from '../../../../testkit/registries/ranged-source.ts'
 import { folder, opened } from '../../../store/folder.ts'
 import {
   flightEnd,
@@ -298,6 +298,24 @@ test('a part that is there already does not hold the rest up', async () => {
   }
   await ended
   await content.close()
+})
+
+test('segments grow while no part is wanted, and a part ends a large one', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 4 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const near: ByteRange = { start: 2 * UNIT, end: 3 * UNIT }
+  const content = await openParts(flights, want, near)
+  await readPart(content, near)
+  const isLarge = ({ kind, start, end = 0 }: RangedRequest): boolean =>
+    kind === 'in order' && end - start > 8 * MIB
+  while (!source.requests.some(isLarge)) await new Promise((resolve) => setImmediate(resolve))
+  content.willRead?.([FAR])
+  await readPart(content, FAR)
+  await content.close()
+  assert.equal((await ended).isStored, true)
+  assert.deepEqual(Buffer.from(store.stored.get(want.digest)?.bytes ?? []), BLOB)
 })
 
 test('a content that cannot be stored comes in order', async () => {

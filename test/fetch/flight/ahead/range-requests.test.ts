@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
 import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
 import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
+import { Failure } from '../../../../src/ports/failure.ts'
 import type { Intake, Source } from '../../../../src/ports/source.ts'
 import { MemoryAhead } from '../../../../testkit/memory/memory-ahead.ts'
 import { aborted, pour } from '../../../../testkit/registries/scripted-source.ts'
@@ -16,6 +17,7 @@ interface Asked {
   readonly start: number
   readonly end: number
   readonly finish: () => void
+  readonly fail: (failure: Failure) => void
 }
 
 /** Requests to a source that answers each range when the test says so. */
@@ -27,7 +29,10 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     bring: () => Promise.reject(new Error('not wanted')),
     bringRange: async (_, { end }, intake: Intake, { signal }) => {
       const start = intake.position
-      await Promise.race([new Promise<void>((finish) => asked.push({ start, end, finish })), aborted(signal)])
+      await Promise.race([
+        new Promise<void>((finish, fail) => asked.push({ start, end, finish, fail })),
+        aborted(signal),
+      ])
       await pour(intake, BLOB, end)
     },
   }
@@ -102,5 +107,31 @@ test('a source that sends nothing three times is asked for no range any more', a
   while (!requests.haveFailed) await new Promise((resolve) => setTimeout(resolve, 1))
   assert.equal(asked.length, 3)
   assert.equal(requests.start(BLOB.length), false)
+  await requests.stop()
+})
+
+test('a range that comes makes up for those that failed before it', async () => {
+  const { asked, wanted, ahead, requests } = setUp()
+  for (let round = 0; round < 3; round++) {
+    const start = (8 + round) * MIB
+    wanted.add({}, [{ start, end: start + MIB }], BLOB.length)
+    requests.start(BLOB.length)
+    asked.at(-1)?.fail(new Failure('unavailable', 'the connection broke'))
+    const count = asked.length
+    while (asked.length === count) await new Promise((resolve) => setImmediate(resolve))
+    asked.at(-1)?.finish()
+    while (ahead.endFrom(start) === start) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(requests.haveFailed, false)
+  await requests.stop()
+})
+
+test('when the source does not bring ranges all requests end', async () => {
+  const { asked, wanted, requests } = setUp()
+  wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
+  requests.start(BLOB.length)
+  asked[0]?.fail(new Failure('unsupported', 'no ranges'))
+  while (requests.areUnderWay) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(asked.length, 8)
   await requests.stop()
 })
