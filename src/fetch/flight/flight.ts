@@ -6,6 +6,7 @@ import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
+import type { AheadRoom } from './ahead/ahead-room.ts'
 import { PartTransfer } from './ahead/part-transfer.ts'
 import type { RequestSlots } from './ahead/request-slots.ts'
 import { AttemptSequence } from './attempts/attempt-sequence.ts'
@@ -24,6 +25,7 @@ export interface FlightOptions {
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
   readonly rangeSlots: RequestSlots
+  readonly aheadRoom: AheadRoom
   /**
    * Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the
    * repository.
@@ -181,7 +183,7 @@ export class Flight {
   }
 
   async #begin(): Promise<Transfer> {
-    const { store, sources, policy, beforeReading, rangeSlots: slots } = this.#options
+    const { store, sources, policy, beforeReading, rangeSlots: slots, aheadRoom: room } = this.#options
     const { want, readers } = this
     const { digest } = want
     const declared = this.#declared
@@ -198,7 +200,7 @@ export class Flight {
     const received = new ReceivedBytes({ digest, incoming, declared, mayComeFromPeers })
     const pacing = new PassThroughPacing({ policy, incoming, declared, received, readers, flight })
     const onChange = (): void => readers.wake()
-    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, onChange })
+    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, room, onChange })
     this.#transfer = { incoming, received, pacing, parts }
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))

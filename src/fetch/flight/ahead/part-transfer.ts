@@ -8,6 +8,7 @@ import type { Bringing, BringOptions } from '../attempts/attempt.ts'
 import type { DeclaredHead } from '../bytes/declared-head.ts'
 import { TAIL_BYTES } from '../bytes/tail-gate.ts'
 import type { Reader, Readers } from '../readers/readers.ts'
+import type { AheadRoom } from './ahead-room.ts'
 import { RangeRequests } from './range-requests.ts'
 import type { RequestSlots } from './request-slots.ts'
 import { segmentOf } from './segment.ts'
@@ -29,6 +30,7 @@ export interface PartTransferOptions {
   readonly readers: Readers
   /** Those of all flights. */
   readonly slots: RequestSlots
+  readonly room: AheadRoom
   /** Called when readers of parts may have more bytes than before. */
   readonly onChange: () => void
 }
@@ -134,6 +136,7 @@ export class PartTransfer implements Bringing {
     this.#ahead = undefined
     this.#wanted.lookAgain()
     await ahead?.close()
+    if (ahead !== undefined) this.#options.room.remove(ahead)
   }
 
   async close(): Promise<void> {
@@ -280,7 +283,7 @@ export class PartTransfer implements Bringing {
   }
 
   async #openAhead(source: Source): Promise<void> {
-    const { want, incoming, policy, slots, onChange } = this.#options
+    const { want, incoming, policy, slots, room, onChange } = this.#options
     try {
       this.#ahead ??= await incoming.openAhead()
     } catch {
@@ -288,6 +291,7 @@ export class PartTransfer implements Bringing {
       return
     }
     const ahead = this.#ahead
+    room.add(ahead)
     this.#requests ??= new RangeRequests({
       want,
       source,
@@ -295,6 +299,7 @@ export class PartTransfer implements Bringing {
       wanted: this.#wanted,
       inOrderTo: (position) => this.#inOrderTo(position),
       slots,
+      room,
       progressTimeoutMs: policy.progressTimeoutMs,
       onChange: () => {
         this.changed()

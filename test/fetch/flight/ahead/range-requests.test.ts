@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { AheadRoom } from '../../../../src/fetch/flight/ahead/ahead-room.ts'
 import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
 import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
 import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
@@ -20,8 +21,17 @@ interface Asked {
   readonly fail: (failure: Failure) => void
 }
 
+/** Sends one byte in each turn of the event loop. */
+async function drip(intake: Intake, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    intake.filled(1)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
 /** Requests to a source that answers each range when the test says so. */
-function setUp({ progressTimeoutMs = 60_000 } = {}) {
+function setUp({ progressTimeoutMs = 60_000, isDripping = false, roomBytes = 1024 * MIB } = {}) {
   const asked: Asked[] = []
   const source: Source = {
     name: 'registry',
@@ -29,6 +39,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     bring: () => Promise.reject(new Error('not wanted')),
     bringRange: async (_, { end }, intake: Intake, { signal }) => {
       const start = intake.position
+      if (isDripping) return drip(intake, signal)
       await Promise.race([
         new Promise<void>((finish, fail) => asked.push({ start, end, finish, fail })),
         aborted(signal),
@@ -45,6 +56,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     wanted,
     inOrderTo: (position) => Math.max(position, 2 * MIB),
     slots: new RequestSlots(20),
+    room: new AheadRoom(roomBytes),
     progressTimeoutMs,
     onChange: () => void requests.start(BLOB.length),
   })
@@ -133,5 +145,21 @@ test('when the source does not bring ranges all requests end', async () => {
   asked[0]?.fail(new Failure('unsupported', 'no ranges'))
   while (requests.areUnderWay) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(asked.length, 8)
+  await requests.stop()
+})
+
+test('a source that sends a byte now and then is asked for no range any more', async () => {
+  const { wanted, requests } = setUp({ progressTimeoutMs: 5, isDripping: true })
+  wanted.add({}, [{ start: 8 * MIB, end: 12 * MIB }], BLOB.length)
+  requests.start(BLOB.length)
+  while (!requests.haveFailed) await new Promise((resolve) => setImmediate(resolve))
+  await requests.stop()
+})
+
+test('where the flights together have no room for bytes ahead nothing is asked for', async () => {
+  const { asked, wanted, requests } = setUp({ roomBytes: 10 * MIB })
+  wanted.add({}, [{ start: 8 * MIB, end: 20 * MIB }], BLOB.length)
+  assert.equal(requests.start(BLOB.length), false)
+  assert.equal(asked.length, 1)
   await requests.stop()
 })
