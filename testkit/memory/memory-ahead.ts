@@ -5,6 +5,10 @@ export class MemoryAhead implements BytesAhead {
   readonly #units = new Map<number, Uint8Array>()
   freeBytes = Number.POSITIVE_INFINITY
 
+  get usedBytes(): number {
+    return this.#units.size * AHEAD_UNIT_BYTES
+  }
+
   endFrom(position: number): number {
     let unit = Math.floor(position / AHEAD_UNIT_BYTES)
     while (this.#units.has(unit)) unit += 1

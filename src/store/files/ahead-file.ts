@@ -34,6 +34,10 @@ export class AheadFile implements BytesAhead {
     return (MOST_SLOTS - this.#slots.size) * SLOT_BYTES
   }
 
+  get usedBytes(): number {
+    return this.#fileSlots * SLOT_BYTES
+  }
+
   endFrom(position: number): number {
     let unit = Math.floor(position / AHEAD_UNIT_BYTES)
     while (this.#has(unit)) unit += 1
@@ -76,6 +80,8 @@ export class AheadFile implements BytesAhead {
 
   async close(): Promise<void> {
     this.#slots.clear()
+    this.#fileSlots = 0
+    this.#freeOffsets.length = 0
     await this.#file.close()
   }
 

@@ -77,6 +77,7 @@ test('room of the file is used again for other ranges once a range is discarded'
     assert.equal(await ahead.read(Buffer.alloc(1), round * 10 * MIB), 0)
   }
   assert.equal((await file.stat()).size, 2 * MIB)
+  assert.equal(ahead.usedBytes, 2 * MIB)
 })
 
 test('a range is discarded only when all of its slot is before the position', async (t) => {

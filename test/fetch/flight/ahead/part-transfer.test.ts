@@ -11,7 +11,7 @@ import type { Content } from '../../../../src/ports/content.ts'
 import { Failure } from '../../../../src/ports/failure.ts'
 import type { Want } from '../../../../src/ports/source.ts'
 import { MemoryStore } from '../../../../testkit/memory/memory-store.ts'
-import { RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { type RangedRequest, RangedSource } from '../../../../testkit/registries/ranged-source.ts'
 import { folder, opened } from '../../../store/folder.ts'
 import {
   flightEnd,
@@ -251,6 +251,71 @@ test('a reader of parts of wrong bytes is cut off, and the next source brings al
   await content.close()
   assert.deepEqual(Buffer.from(store.stored.get(want.digest)?.bytes ?? []), BLOB)
   assert.equal(right.sentBytes, BLOB.length)
+})
+
+test('a reader goes on with bytes of the next host when those that it could read were discarded', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second' })
+  const { flights } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const target = Buffer.alloc(1000)
+  const count = await content.read(target, FAR.start)
+  assert.deepEqual(target.subarray(0, count), BLOB.subarray(FAR.start, FAR.start + count))
+  await readPart(content, FAR)
+  await content.close()
+  assert.ok(first.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+  assert.ok(second.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+})
+
+test('a reader that waits for discarded bytes can be closed', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second', rangeFailure: new Failure('unsupported', 'no') })
+  const { flights, store } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  store.pauseWrites()
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const read = content.read(Buffer.alloc(1000), FAR.start)
+  await Promise.all([content.close(), assert.rejects(read, { code: 'stopping' })])
+  store.resumeWrites()
+})
+
+test('a part that is there already does not hold the rest up', async () => {
+  const source = new RangedSource(BLOB)
+  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'gated', partsQuietMs: 50 } })
+  const want = wantOf(BLOB)
+  let isOver = false
+  const ended = flightEnd(want.digest).then(() => {
+    isOver = true
+  })
+  const content = await openParts(flights, want, FAR)
+  await readPart(content, FAR)
+  while (!isOver) {
+    content.willRead?.([FAR])
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await ended
+  await content.close()
+})
+
+test('segments grow while no part is wanted, and a part ends a large one', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 4 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const near: ByteRange = { start: 2 * UNIT, end: 3 * UNIT }
+  const content = await openParts(flights, want, near)
+  await readPart(content, near)
+  const isLarge = ({ kind, start, end = 0 }: RangedRequest): boolean =>
+    kind === 'in order' && end - start > 8 * MIB
+  while (!source.requests.some(isLarge)) await new Promise((resolve) => setImmediate(resolve))
+  content.willRead?.([FAR])
+  await readPart(content, FAR)
+  await content.close()
+  assert.equal((await ended).isStored, true)
+  assert.deepEqual(Buffer.from(store.stored.get(want.digest)?.bytes ?? []), BLOB)
 })
 
 test('a content that cannot be stored comes in order', async () => {
