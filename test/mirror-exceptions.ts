@@ -57,12 +57,8 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/client/signer.ts',
     'object-store/client/small-intake.ts',
   ],
-  'cli/commands/stored/copy.test.ts': [
-    'cli/export/bucket-place.ts',
-    'object-store/copy.ts',
-    'object-store/upload/sequential-bytes.ts',
-  ],
-  'object-store/upload/job-runner.test.ts': ['object-store/upload/bucket-links.ts'],
+  'cli/commands/stored/copy.test.ts': ['cli/export/bucket-place.ts'],
+  'object-store/upload/content-upload.test.ts': ['object-store/upload/sequential-bytes.ts'],
   'object-store/expiry/expiry.test.ts': [
     'object-store/expiry/bucket-lock.ts',
     'object-store/expiry/bucket-repository.ts',
@@ -71,7 +67,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
   'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
   'object-store/upload/uploads.test.ts': [
-    'object-store/upload/content-upload.ts',
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],

@@ -68,12 +68,7 @@ export async function answerRead(
     case 'healthz':
       return { status: 200, contentType: TEXT, body: 'ok\n' }
     case 'readyz':
-      return readinessAnswer(reports.ready(), [
-        ...(route.includesWarm ? await warmReadiness.lacking() : []),
-        ...(route.askedAfterSeconds === undefined
-          ? []
-          : notAsked(await reports.status(), route.askedAfterSeconds)),
-      ])
+      return await readiness(route, reports, warmReadiness)
     case 'status':
       return jsonAnswer(200, await reports.status())
     case 'pulls':
@@ -93,12 +88,6 @@ export async function answerRead(
     case 'unknown':
       return errorAnswer(404, `nothing is at this path; there are / and ${PATHS.join(', ')}`)
   }
-}
-
-function notAsked({ startedAt, lastPullAt }: StatusReport, afterSeconds: number): readonly string[] {
-  const seconds = Math.floor((Date.now() - Date.parse(startedAt)) / 1000)
-  if (lastPullAt !== null || seconds < afterSeconds) return []
-  return [`no client has asked for an image since the start ${seconds} s ago`]
 }
 
 export function errorAnswer(status: number, message: string): AdminAnswer<string> {
@@ -122,15 +111,30 @@ function eventsAnswer(events: AsyncIterable<EventLine> | undefined): AdminAnswer
   return { status: 200, contentType: JSON_LINES, body: events, isUnbuffered: true }
 }
 
-function readinessAnswer(
-  { reasons, problems }: ReturnType<Reports['ready']>,
-  lacking: readonly string[],
-): AdminAnswer {
-  const why = [...reasons, ...lacking]
+async function readiness(
+  { includesWarm, askedAfterSeconds }: Extract<ReadRoute, { kind: 'readyz' }>,
+  reports: Reports,
+  warmReadiness: WarmReadiness,
+): Promise<AdminAnswer> {
+  const { reasons, problems } = reports.ready()
+  const lacking = includesWarm ? await warmReadiness.lacking() : []
+  const asked =
+    askedAfterSeconds === undefined ? undefined : askedState(await reports.status(), askedAfterSeconds)
+  const why = [...reasons, ...lacking, ...(asked?.reasons ?? [])]
   const [status, head] = why.length === 0 ? [200, 'ready'] : [503, `not ready: ${why.join('; ')}`]
+  const lines = [head, ...problems.map((one) => `problem: ${one}`), ...(asked?.lines ?? [])]
+  return { status, contentType: TEXT, body: `${lines.join('\n')}\n` }
+}
+
+/** The line tells a client that has asked from the time in which none has to: both are ready. */
+function askedState({ startedAt, lastPullAt }: StatusReport, afterSeconds: number) {
+  const seconds = Math.floor((Date.now() - Date.parse(startedAt)) / 1000)
+  const isAsked = lastPullAt !== null
   return {
-    status,
-    contentType: TEXT,
-    body: [head, ...problems.map((one) => `problem: ${one}`), ''].join('\n'),
+    reasons:
+      isAsked || seconds < afterSeconds
+        ? []
+        : [`no client has asked for an image since the start ${seconds} s ago`],
+    lines: [`asked: ${isAsked ? 'yes' : 'no'}`],
   }
 }

@@ -175,10 +175,10 @@ export const SETTINGS = Object.freeze({
   lazyRanges: setting<'off' | 'gated' | 'trusted'>({
     flag: 'lazy-ranges',
     format: oneOf('off', 'gated', 'trusted'),
-    defaultValue: 'gated',
-    defaultText: 'gated',
+    defaultValue: 'off',
+    defaultText: 'off',
     help: 'whether a range of a blob that is not stored yet comes before the rest; gated: but for the last 64 KiB of the blob, which wait for its verification; trusted: with them',
-    example: 'trusted',
+    example: 'gated',
   }),
   tlsCert: setting<string | undefined>({
     flag: 'tls-cert',

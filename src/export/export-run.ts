@@ -100,7 +100,8 @@ class ExportRun {
       } catch (error) {
         signal.throwIfAborted()
         const { verb = 'exported' } = this.#request
-        throw asExportError(error, image.reference, { isPlanned: this.#current.isPlanned, verb })
+        const { isPlanned } = this.#current
+        throw asExportError(error, image.reference, { isPlanned, verb, target: target.source })
       }
       this.#images += 1
     }
@@ -180,19 +181,21 @@ class ExportRun {
 function asExportError(
   error: unknown,
   reference: Reference,
-  { isPlanned, verb }: { readonly isPlanned: boolean; readonly verb: string },
+  { isPlanned, verb, target }: { isPlanned: boolean; verb: string; target: string | undefined },
 ): unknown {
   const image = referenceText(reference)
   if (error instanceof ExportError) {
     return new ExportError(`${image} cannot be ${verb}: ${error.message}`, { cause: error })
   }
   if (!(error instanceof Failure)) return error
-  return new ExportError(
-    `${image} cannot be ${verb}: ${plainEnd(error.message)}; ${advice(error, isPlanned)}`,
-    {
-      cause: error,
-    },
-  )
+  const isOfTarget = target !== undefined && error.details.source === target
+  const what = isOfTarget ? targetAdvice(error) : advice(error, isPlanned)
+  return new ExportError(`${image} cannot be ${verb}: ${plainEnd(error.message)}; ${what}`, { cause: error })
+}
+
+function targetAdvice({ code }: Failure): string {
+  if (code === 'denied') return 'correct that where it is written, and run the command again to continue'
+  return code === 'too-large' ? 'leave it out' : 'run the command again to continue'
 }
 
 function advice({ code }: Failure, isPlanned: boolean): string {

@@ -1,6 +1,7 @@
 import { RateLimiter } from '../lib/async/rate-limiter.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
+import { Failure } from '../ports/failure.ts'
 import { Bucket } from './client/bucket.ts'
 import type { BucketProxies } from './client/bucket-requests.ts'
 import { DistributionLayout, dataKey } from './layout/distribution.ts'
@@ -13,9 +14,16 @@ import { SequentialBytes } from './upload/sequential-bytes.ts'
 /** How long one request may take. */
 const DEADLINE_MS = 60_000
 
+/** The bucket that is written to. `registry`: as in the settings of the object store. */
+export interface BucketPlace extends BucketOptions {
+  readonly registry?: string
+}
+
 export interface BucketCopyOptions {
   readonly userAgent: string
   readonly proxies: BucketProxies | undefined
+  /** Nothing is written. */
+  readonly isDryRun?: boolean
   readonly signal: AbortSignal
 }
 
@@ -27,21 +35,39 @@ interface Sized {
 /** Writes images into a bucket, in the layout of the distribution registry. Each method rejects with a `Failure`. */
 export class BucketCopy {
   readonly #bucket: Bucket
-  readonly #layout = new DistributionLayout({ registry: undefined })
+  readonly #layout: DistributionLayout
   readonly #links: BucketLinks
   readonly #contents: ContentUpload
+  readonly #isDryRun: boolean
   readonly #signal: AbortSignal
 
-  constructor(options: BucketOptions, { signal, ...parts }: BucketCopyOptions) {
+  constructor(
+    { registry, ...options }: BucketPlace,
+    { signal, isDryRun = false, ...parts }: BucketCopyOptions,
+  ) {
     this.#bucket = new Bucket({ ...parts, bucket: options, deadlineMs: DEADLINE_MS })
+    this.#layout = new DistributionLayout({ registry })
     this.#links = new BucketLinks(this.#bucket)
     this.#contents = new ContentUpload({ bucket: this.#bucket, rate: new RateLimiter(undefined) })
+    this.#isDryRun = isDryRun
     this.#signal = signal
   }
 
-  /** Whether the bucket has the bytes. */
+  /** Names the bucket for people. */
+  get name(): string {
+    return this.#bucket.name
+  }
+
+  /** Whether the bucket can have the repository. */
+  holds(repository: Repository): boolean {
+    return this.#layout.repositoryFolder(repository) !== undefined
+  }
+
+  /** Whether the bucket has the bytes. They are made young, so that what collects garbage leaves them until they are linked. */
   async has({ digest, size }: Sized): Promise<boolean> {
-    return (await this.#bucket.head(dataKey(digest), { signal: this.#signal }))?.size === size
+    const options = { signal: this.#signal }
+    const isThere = (await this.#bucket.head(dataKey(digest), options))?.size === size
+    return isThere && (this.#isDryRun || (await this.#links.makeBytesYoung(dataKey(digest), options)))
   }
 
   /** Uploads bytes. Nothing is under their key unless they have the digest. */
@@ -56,17 +82,25 @@ export class BucketCopy {
 
   async addManifest(repository: Repository, { digest, bytes }: { digest: Digest; bytes: Uint8Array }) {
     const signal = this.#signal
-    await this.#bucket.put(dataKey(digest), bytes, { sha256: await sha256Of(bytes), signal })
+    const options = { sha256: await sha256Of(bytes), signal }
+    const isWritten = await this.#bucket.put(dataKey(digest), bytes, options)
+    // The object that was there may be removed as an old one before its link is written.
+    if (!isWritten && !(await this.#links.makeBytesYoung(dataKey(digest), { signal })))
+      await this.#bucket.put(dataKey(digest), bytes, { ...options, replace: true })
     await this.link(repository, 'manifest', digest)
   }
 
-  /** Says that the repository has a content, whose bytes are there. */
+  /** Says that the repository has a content. Rejects when its bytes are not there (any more). */
   async link(repository: Repository, kind: 'manifest' | 'blob', digest: Digest): Promise<void> {
     const options = { signal: this.#signal }
     const link = this.#layout.contentKeys({ kind, digest, repository })?.link
-    if (link === undefined || (await this.#links.makeYoung(link, digest, options))) return
-    await this.#links.makeBytesYoung(dataKey(digest), options)
-    await this.#links.write(link, digest, options)
+    if (link === undefined) return
+    const isLinked = await this.#links.makeYoung(link, digest, options)
+    if (!(await this.#links.makeBytesYoung(dataKey(digest), options))) {
+      const source = this.#bucket.name
+      throw new Failure('unavailable', `${source}: ${digest} was removed while it was copied.`, { source })
+    }
+    if (!isLinked) await this.#links.write(link, digest, options)
   }
 
   /** Sets a tag, whose manifest is there with all that it needs. */

@@ -37,6 +37,17 @@ export function addReferrers(index: Uint8Array, added: readonly ListedReferrer[]
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
 }
 
+const REFERRER_TAG = /^(sha256|sha512)-([\da-f]{64})[\da-f]*(?:\..*)?$/
+
+/**
+ * The fallback tag of the subject to which a tag belongs: a fallback tag itself, or one of cosign, such as `sha256-<hex>.sig`.
+ * Undefined: the tag is that of an image.
+ */
+export function fallbackTagIn(tag: string): string | undefined {
+  const [, algorithm, hex] = REFERRER_TAG.exec(tag) ?? []
+  return algorithm === undefined ? undefined : `${algorithm}-${hex}`
+}
+
 /** The tag under which clients find the list in registries without the API (OCI distribution spec, Referrers Tag Schema). */
 export function fallbackTagOf(subject: Digest): string {
   return `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`

@@ -114,6 +114,8 @@ export const AHEAD_UNIT_BYTES = 65536
 export interface BytesAhead {
   /** How many more bytes it takes. */
   readonly freeBytes: number
+  /** How much of the disk it uses. Room of discarded bytes is used again, but stays until `close`. */
+  readonly usedBytes: number
   /** Where the bytes end that are here from `position` on without a gap; `position` if its byte is not here. */
   endFrom(position: number): number
   /**

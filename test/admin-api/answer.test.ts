@@ -36,13 +36,19 @@ test('/readyz?asked says when no client has asked for an image for a while', asy
   const [long, now] = ['2020-01-01T00:00:00Z', new Date().toISOString()]
   const silent = await sendRequest(await status(long, null), '/readyz?asked=60')
   assert.equal(silent.status, 503)
-  assert.match(silent.body, /^not ready: no client has asked for an image since the start \d+ s ago\n$/)
-  for (const [startedAt, lastPullAt, path] of [
-    [long, null, '/readyz'],
-    [long, now, '/readyz?asked=60'],
-    [now, null, '/readyz?asked'],
-  ] as const)
-    assert.equal((await sendRequest(await status(startedAt, lastPullAt), path)).status, 200, path)
+  assert.match(
+    silent.body,
+    /^not ready: no client has asked for an image since the start \d+ s ago\nasked: no\n$/,
+  )
+  for (const [startedAt, lastPullAt, path, text] of [
+    [long, null, '/readyz', 'ready\n'],
+    [long, now, '/readyz?asked=60', 'ready\nasked: yes\n'],
+    // An agent that has just started is ready, and says that no client has asked.
+    [now, null, '/readyz?asked', 'ready\nasked: no\n'],
+  ] as const) {
+    const { status: code, body } = await sendRequest(await status(startedAt, lastPullAt), path)
+    assert.deepEqual([code, body], [200, text], path)
+  }
 })
 
 test('the API answers in JSON', async () => {

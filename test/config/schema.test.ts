@@ -18,7 +18,7 @@ test('without sources the settings are the defaults', async () => {
     minFree: { percent: 10, atMostBytes: 20 * 1024 ** 3 },
     scrubRate: 16 * 1024 * 1024,
     lanes: undefined,
-    lazyRanges: 'gated',
+    lazyRanges: 'off',
     tlsCert: undefined,
     tlsKey: undefined,
     auth: undefined,

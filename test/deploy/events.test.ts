@@ -12,7 +12,14 @@ import { type TestContext, test } from 'node:test'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { DEPLOY } from './support/manifests.ts'
 
-const NOT_ASKED = 'not ready: no client has asked for an image since the start 60 s ago\n'
+/** What an agent answers, which has just started, has run for a minute, and was asked. */
+const OPENING = { status: 503, text: 'not ready: the store is opening\nasked: no\n' }
+const STARTED = { status: 200, text: 'ready\nasked: no\n' }
+const NOT_ASKED = {
+  status: 503,
+  text: 'not ready: no client has asked for an image since the start 60 s ago\nasked: no\n',
+}
+const ASKED = { status: 200, text: 'ready\nasked: yes\n' }
 
 interface Request {
   readonly path: string
@@ -28,11 +35,8 @@ async function setUp(t: TestContext, answers: readonly number[]) {
   await writeFile(join(folder, 'token'), 'token\n')
   const left = [...answers]
   const requests: Request[] = []
-  const readiness: { status: number; text: string; asked: string[] } = {
-    status: 503,
-    text: 'not ready: the store is opening\n',
-    asked: [],
-  }
+  const readiness = [OPENING, STARTED, NOT_ASKED]
+  const asked: string[] = []
   const api = createServer({ cert, key }, async (request, response) => {
     const { url = '', headers } = request
     requests.push({
@@ -43,12 +47,13 @@ async function setUp(t: TestContext, answers: readonly number[]) {
     const status = left.shift() ?? 201
     response.writeHead(status).end('{}')
     // What the agent answers after the last event.
-    if (left.length === 0) Object.assign(readiness, { status: 200, text: 'ready\n' })
+    if (left.length === 0) readiness.splice(0, readiness.length, ASKED)
   })
   const agent = createPlainServer((request, response) => {
-    readiness.asked.push(request.url ?? '')
-    response.writeHead(readiness.status).end(readiness.text)
-    if (readiness.status === 503) readiness.text = NOT_ASKED
+    asked.push(request.url ?? '')
+    const { status, text } = readiness[0] ?? ASKED
+    response.writeHead(status).end(text)
+    if (readiness.length > 1) readiness.shift()
   })
   for (const server of [api, agent]) {
     server.listen(0, '127.0.0.1')
@@ -89,7 +94,7 @@ async function setUp(t: TestContext, answers: readonly number[]) {
     output += text
   })
   const [code] = await once(child, 'close')
-  return { code, output, requests, asked: readiness.asked }
+  return { code, output, requests, asked }
 }
 
 test('an event about the pod says that no client asks, again after a while, and no more once one does', async (t) => {

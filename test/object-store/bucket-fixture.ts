@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { TestContext } from 'node:test'
 import { Bucket } from '../../src/object-store/client/bucket.ts'
+import type { BucketProxies } from '../../src/object-store/client/bucket-requests.ts'
 import { ObjectBodies } from '../../src/object-store/client/object-bodies.ts'
 import type { BucketOptions } from '../../src/object-store/options/options.ts'
 import { createBodyClient } from '../../src/upstream/transport/body-client.ts'
@@ -16,12 +17,12 @@ export const NEVER = { signal: new AbortController().signal }
 /** A client of a bucket at a server, which is closed after the test. */
 export function openBucket(
   t: TestContext,
-  options: Partial<BucketOptions> & { endpoint: string },
+  { proxies, ...options }: Partial<BucketOptions> & { endpoint: string; proxies?: BucketProxies },
 ): TestedBucket {
   const client = new Bucket({
     bucket: { bucket: 'images', prefix: 'cache', environment: TEST_KEYS, credentials: 'env', ...options },
     userAgent: 'leat/test',
-    proxies: undefined,
+    proxies,
     deadlineMs: 60_000,
   })
   const bodies = new ObjectBodies(

@@ -5,6 +5,10 @@ export class MemoryAhead implements BytesAhead {
   readonly #units = new Map<number, Uint8Array>()
   freeBytes = Number.POSITIVE_INFINITY
 
+  get usedBytes(): number {
+    return this.#units.size * AHEAD_UNIT_BYTES
+  }
+
   endFrom(position: number): number {
     let unit = Math.floor(position / AHEAD_UNIT_BYTES)
     while (this.#units.has(unit)) unit += 1
@@ -12,6 +16,7 @@ export class MemoryAhead implements BytesAhead {
   }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
+    if (position % AHEAD_UNIT_BYTES !== 0) throw new RangeError(`byte ${position} does not begin a unit`)
     for (let at = 0; at < bytes.length; at += AHEAD_UNIT_BYTES) {
       this.#units.set((position + at) / AHEAD_UNIT_BYTES, bytes.slice(at, at + AHEAD_UNIT_BYTES))
     }

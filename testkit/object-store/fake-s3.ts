@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { answerList, answerParts, answerUploads } from './listings.ts'
 import { Objects, type PendingUpload } from './objects.ts'
 
@@ -9,6 +9,8 @@ import { Objects, type PendingUpload } from './objects.ts'
 export type S3Fault =
   /** Answers with this error. */
   | { readonly kind: 'error'; readonly status: number; readonly code: string }
+  /** Answers 200 with this text. */
+  | { readonly kind: 'text'; readonly text: string }
   /** Never answers. */
   | { readonly kind: 'silent' }
   /** Sends so many bytes of the body, and then nothing. */
@@ -48,6 +50,11 @@ export class FakeS3 {
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy())
     })
+    // It is also the proxy through which any host leads to it, so that the bucket can be a part of the host.
+    this.#server.on('connect', (_, socket: Socket) => {
+      socket.write('HTTP/1.1 200 Connected\r\n\r\n')
+      this.#server.emit('connection', socket)
+    })
   }
 
   static async start(bucket = 'images'): Promise<FakeS3> {
@@ -69,8 +76,10 @@ export class FakeS3 {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.endpoint)
-    const [, bucket, ...rest] = decodeURIComponent(url.pathname).split('/')
     const { method = 'GET', headers } = request
+    const isInHost = headers.host?.startsWith(`${this.bucket}.`) === true
+    const path = `${isInHost ? `/${this.bucket}` : ''}${decodeURIComponent(url.pathname)}`
+    const [, bucket, ...rest] = path.split('/')
     const recorded: S3Request = { method, key: rest.join('/'), query: url.search, headers, sent: 0 }
     this.requests.push(recorded)
     const body = await readBody(request)
@@ -80,8 +89,10 @@ export class FakeS3 {
     const reply =
       fault?.kind === 'error'
         ? failed(fault.status, fault.code)
-        : ((isRightBucket ? this.#refusal(recorded, body) : failed(404, 'NoSuchBucket')) ??
-          this.#reply(recorded, url.searchParams, body))
+        : fault?.kind === 'text'
+          ? xml(fault.text)
+          : ((isRightBucket ? this.#refusal(recorded, body) : failed(404, 'NoSuchBucket')) ??
+            this.#reply(recorded, url.searchParams, body))
     response.writeHead(reply.status, {
       date: new Date(Date.now() + this.clockAheadMs).toUTCString(),
       'content-length': reply.body.length,
@@ -146,7 +157,9 @@ export class FakeS3 {
 
   #put({ key, headers }: S3Request, body: Buffer): Reply {
     const from = headers['x-amz-copy-source']
-    const copied = decodeURIComponent(String(from ?? '')).slice(this.bucket.length + 2)
+    const [, bucket, ...path] = decodeURIComponent(String(from ?? '')).split('/')
+    if (from !== undefined && bucket !== this.bucket) return failed(403, 'AccessDenied')
+    const copied = path.join('/')
     const bytes = from === undefined ? body : this.objects.get(copied)?.bytes
     if (bytes === undefined) return failed(404, 'NoSuchKey')
     return { ...xml(''), headers: { etag: this.objects.put(key, bytes).etag } }

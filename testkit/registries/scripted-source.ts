@@ -35,12 +35,19 @@ export class ScriptedSource implements Source {
 }
 
 /** Gives the intake `bytes` from its position up to `end`, as fast as it takes them. */
-export async function pour(intake: Intake, bytes: Uint8Array, end = bytes.length): Promise<void> {
+export async function pour(
+  intake: Intake,
+  bytes: Uint8Array,
+  end = bytes.length,
+  { endsWithoutRoom = false } = {},
+): Promise<void> {
   while (intake.position < end) {
     const room = intake.buffer()
     const length = Math.min(room.length, end - intake.position)
     room.set(bytes.subarray(intake.position, intake.position + length))
-    if (!intake.filled(length)) await intake.drained()
+    const hasRoom = intake.filled(length)
+    if (endsWithoutRoom && intake.position >= end) return
+    if (!hasRoom) await intake.drained()
   }
 }
 

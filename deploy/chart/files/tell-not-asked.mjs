@@ -19,8 +19,9 @@ let told = Number.NEGATIVE_INFINITY
 let lastProblem
 for (let isAsked = false; !isAsked; ) {
   try {
-    const { status, text } = await requestReadiness()
-    isAsked = status === 200
+    const text = await requestReadiness()
+    // An agent that has just started is ready although no client has asked.
+    isAsked = /^asked: yes$/m.test(text)
     const isDue = performance.now() - told >= repeatMs
     // Before that, the agent may not be ready for another reason.
     if (/no client has asked/.test(text) && isDue) {
@@ -45,7 +46,7 @@ async function requestReadiness() {
   const options = { rejectUnauthorized: false, agent: false, signal: AbortSignal.timeout(requestTimeoutMs) }
   return await new Promise((resolve, reject) => {
     get(url, options, (response) => {
-      textOf(response).then((text) => resolve({ status: response.statusCode, text }), reject)
+      textOf(response).then(resolve, reject)
     }).on('error', reject)
   })
 }

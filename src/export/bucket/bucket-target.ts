@@ -1,5 +1,6 @@
 import { mapConcurrently } from '../../lib/async/map-concurrently.ts'
 import type { BucketCopy } from '../../object-store/copy.ts'
+import { ExportError } from '../targets/export-error.ts'
 import type { ExportImage, ExportTarget, ImageWriter } from '../targets/target.ts'
 
 const MOST_LINKS_AT_ONCE = 4
@@ -13,7 +14,17 @@ export class BucketTarget implements ExportTarget {
     this.#copy = copy
   }
 
+  get source(): string {
+    return this.#copy.name
+  }
+
   async begin(image: ExportImage): Promise<ImageWriter> {
+    const { registry } = image.reference.repository
+    if (!this.#copy.holds(image.reference.repository)) {
+      throw new ExportError(
+        `the bucket has the repositories of one registry (objectStore.registry), which is not ${registry}; copy it to another bucket or prefix`,
+      )
+    }
     return {
       has: (blob) => this.#copy.has(blob),
       add: (blob, chunks) => this.#copy.addBytes(blob, chunks),

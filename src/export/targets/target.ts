@@ -35,6 +35,8 @@ export interface ExportImage {
 
 /** Where images are written to. A target is used by one export at a time. */
 export interface ExportTarget {
+  /** What a `Failure` of the target itself names as its source; undefined: the target gives none. */
+  readonly source?: string
   /** Whether blobs of one image may be added at the same time. */
   readonly isConcurrent: boolean
   /**

@@ -17,6 +17,6 @@ export const DEFAULT_FLIGHT_POLICY: FlightPolicy = {
   progressBytes: 1024 * 1024,
   retryPauseMs: 200,
   moreReadersTimeoutMs: 250,
-  lazyRanges: 'gated',
+  lazyRanges: 'off',
   partsQuietMs: 1000,
 }

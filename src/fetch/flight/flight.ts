@@ -6,6 +6,7 @@ import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
+import type { AheadRoom } from './ahead/ahead-room.ts'
 import { PartTransfer } from './ahead/part-transfer.ts'
 import type { RequestSlots } from './ahead/request-slots.ts'
 import { AttemptSequence } from './attempts/attempt-sequence.ts'
@@ -16,7 +17,7 @@ import { ReceivedBytes } from './bytes/received-bytes.ts'
 import type { Description } from './description.ts'
 import type { FlightPolicy } from './flight-policy.ts'
 import { PassThroughPacing } from './readers/pass-through-pacing.ts'
-import { Readers } from './readers/readers.ts'
+import { type Reader, Readers } from './readers/readers.ts'
 
 export interface FlightOptions {
   readonly want: Want
@@ -24,6 +25,7 @@ export interface FlightOptions {
   readonly sources: readonly Source[]
   readonly policy: FlightPolicy
   readonly rangeSlots: RequestSlots
+  readonly aheadRoom: AheadRoom
   /**
    * Called when an earlier run has left all bytes, so that no source is asked. Throws unless the content is in the
    * repository.
@@ -114,17 +116,26 @@ export class Flight {
     this.#controller.abort(failure)
   }
 
-  async read(target: Uint8Array, position: number): Promise<number> {
+  /** Gives undefined when bytes ahead that were readable were discarded, and must be waited for again. */
+  async read(target: Uint8Array, position: number): Promise<number | undefined> {
     if (this.#stored !== undefined) return this.#stored.read(target, position)
     if (this.#transfer === undefined) throw new Failure('stopping', 'The transfer is over.')
     const { incoming, parts, received } = this.#transfer
-    const count = position < incoming.written ? 0 : await parts.read(target, position)
-    return count > 0 ? count : received.read(target, position)
+    if (position < incoming.written || received.isVerified) return received.read(target, position)
+    const count = await parts.read(target, position)
+    return count > 0 ? count : undefined
   }
 
-  /** A reader will read only these ranges. Gives whether they can come before the rest. */
-  wantParts(ranges: readonly ByteRange[]): boolean {
-    return this.#transfer?.parts.want(ranges) === true
+  /** The reader will read only these ranges. Gives whether they can come before the rest. */
+  wantParts(reader: Reader, ranges: readonly ByteRange[]): boolean {
+    return this.#transfer?.parts.want(reader, ranges) === true
+  }
+
+  /** Closes the file when the flight is over and this was the last reader. */
+  async leave(reader: Reader): Promise<void> {
+    this.#transfer?.parts.leave(reader)
+    this.readers.leave(reader)
+    await this.#closeIfUnread()
   }
 
   /** Carries the flight out and never rejects. Resolves when the content is stored, or will not be. */
@@ -159,7 +170,7 @@ export class Flight {
   }
 
   /** Closes the file when the flight is over and its last reader has left. */
-  async closeIfUnread(): Promise<void> {
+  async #closeIfUnread(): Promise<void> {
     if (!this.#isOver || this.readers.count > 0) return
     const stored = this.#stored
     this.#stored = undefined
@@ -172,7 +183,7 @@ export class Flight {
   }
 
   async #begin(): Promise<Transfer> {
-    const { store, sources, policy, beforeReading, rangeSlots: slots } = this.#options
+    const { store, sources, policy, beforeReading, rangeSlots: slots, aheadRoom: room } = this.#options
     const { want, readers } = this
     const { digest } = want
     const declared = this.#declared
@@ -189,7 +200,7 @@ export class Flight {
     const received = new ReceivedBytes({ digest, incoming, declared, mayComeFromPeers })
     const pacing = new PassThroughPacing({ policy, incoming, declared, received, readers, flight })
     const onChange = (): void => readers.wake()
-    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, onChange })
+    const parts = new PartTransfer({ want, policy, incoming, declared, readers, slots, room, onChange })
     this.#transfer = { incoming, received, pacing, parts }
     incoming.onProgress((failure) => {
       if (failure !== undefined) return this.abort(asFailure(failure, 'the store'))
@@ -256,7 +267,7 @@ export class Flight {
     if (!hasOwnReaders) await this.#transfer?.received.close().catch(() => {})
     this.#isOver = true
     this.#options.onEnd()
-    await this.closeIfUnread()
+    await this.#closeIfUnread()
     await this.#transfer?.parts.close().catch(() => {})
   }
 

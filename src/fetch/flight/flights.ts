@@ -2,6 +2,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { BlobStore, Incoming } from '../../ports/blob-store.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Source, Want } from '../../ports/source.ts'
+import { AheadRoom } from './ahead/ahead-room.ts'
 import { RequestSlots } from './ahead/request-slots.ts'
 import type { Description } from './description.ts'
 import { Flight } from './flight.ts'
@@ -22,6 +23,8 @@ export interface FlightsOptions {
 
 /** Each request for a part of a content has 512 KiB of memory. */
 const MOST_RANGE_REQUESTS = 32
+/** What the bytes ahead of all flights may use of the disk. */
+const MOST_AHEAD_BYTES = 1024 * 1024 * 1024
 /** A client that gets 503 is asked to come back after this time. */
 const RETRY_AFTER_MS = 1000
 
@@ -30,6 +33,7 @@ export class Flights {
   readonly #options: FlightsOptions
   readonly #flights = new Map<Digest, Flight>()
   readonly #rangeSlots = new RequestSlots(MOST_RANGE_REQUESTS)
+  readonly #aheadRoom = new AheadRoom(MOST_AHEAD_BYTES)
   readonly #runs = new Set<Promise<void>>()
   readonly #watchers = new Map<Digest, Set<() => void>>()
   #endedCount = 0
@@ -70,6 +74,7 @@ export class Flights {
       ...this.#options,
       want,
       rangeSlots: this.#rangeSlots,
+      aheadRoom: this.#aheadRoom,
       sources: this.#options.sources(want),
       confirm: () => this.#options.confirm(want),
       beforeReading: async () => this.#options.beforeReading?.(want),

@@ -14,7 +14,7 @@ export async function followFlight(
     const head = await flight.readers.head(reader, options)
     return new FollowedContent(flight, reader, head)
   } catch (error) {
-    await leave(flight, reader)
+    await flight.leave(reader)
     throw error
   }
 }
@@ -26,6 +26,7 @@ class FollowedContent implements Content {
   readonly #flight: Flight
   readonly #reader: Reader
   readonly #reads = new Set<Promise<number>>()
+  readonly #closing = new AbortController()
 
   constructor(flight: Flight, reader: Reader, { size, mediaType }: KnownHead) {
     this.digest = flight.want.digest
@@ -36,7 +37,7 @@ class FollowedContent implements Content {
   }
 
   willRead(ranges: readonly ByteRange[]): void {
-    if (this.#reader.isForParts && !this.#flight.wantParts(ranges))
+    if (this.#reader.isForParts && !this.#flight.wantParts(this.#reader, ranges))
       this.#flight.readers.wantsAll(this.#reader)
   }
 
@@ -45,27 +46,30 @@ class FollowedContent implements Content {
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {
-    if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
-    const read = this.#flight.read(target, position)
+    const read = this.#read(target, position)
     this.#reads.add(read)
     try {
-      const length = await read
-      // If the flight began again during the read, these may be bytes from before or after that.
-      if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
-      return length
+      return await read
     } finally {
       this.#reads.delete(read)
     }
   }
 
   async close(): Promise<void> {
+    this.#closing.abort()
     // If the file were closed under a read, the read could get bytes of another file with the same descriptor.
     await Promise.allSettled(this.#reads)
-    await leave(this.#flight, this.#reader)
+    await this.#flight.leave(this.#reader)
   }
-}
 
-async function leave(flight: Flight, reader: Reader): Promise<void> {
-  flight.readers.leave(reader)
-  await flight.closeIfUnread()
+  async #read(target: Uint8Array, position: number): Promise<number> {
+    for (;;) {
+      if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
+      const length = await this.#flight.read(target, position)
+      // If the flight began again during the read, these may be bytes from before or after that.
+      if (this.#reader.dismissed !== undefined) throw this.#reader.dismissed
+      if (length !== undefined) return length
+      await this.readable(position, this.#closing)
+    }
+  }
 }

@@ -19,7 +19,8 @@ const EXPIRED = [
 ]
 
 const ADVICE: Readonly<Record<string, string>> = {
-  AccessDenied: 'grant s3:GetObject and s3:ListBucket, and s3:PutObject for uploads',
+  AccessDenied:
+    'grant s3:GetObject and s3:ListBucket, s3:PutObject for uploads, and s3:DeleteObject for agent gc --object-store',
   InvalidAccessKeyId: 'the access key is unknown to the server: check the credentials',
   SignatureDoesNotMatch: 'check the secret access key and the region',
   RequestTimeTooSkewed: 'the clock of this node is wrong: set it',

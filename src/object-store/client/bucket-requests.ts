@@ -73,12 +73,17 @@ export class BucketRequests {
   }
 
   urlOf(key: string, query: Readonly<Record<string, string>> = {}): URL {
-    const { prefix } = this.#options.bucket
-    const path = key === '' || prefix === '' ? key : `${prefix}/${key}`
     const url = new URL(this.#base)
-    url.pathname += path.split('/').map(encodeURIComponent).join('/')
+    url.pathname += this.#pathOf(key)
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
     return url
+  }
+
+  /** Names an object as the source of a copy: with the bucket, also where the bucket is a part of the host. */
+  copySourceOf(key: string): string {
+    const { bucket } = this.#options.bucket
+    // The name of a bucket that is the endpoint itself is unknown; it can only be in the path.
+    return bucket === '' ? this.urlOf(key).pathname : `/${bucket}/${this.#pathOf(key)}`
   }
 
   async send(request: BucketRequest, { signal }: { signal: AbortSignal }): Promise<BucketAnswer> {
@@ -133,6 +138,13 @@ export class BucketRequests {
       if (error instanceof Failure) throw error
       throw requestFailure(this.source, within.aborted ? undefined : error, this.#options.deadlineMs)
     }
+  }
+
+  /** The key with the prefix of the settings, encoded for a URL. */
+  #pathOf(key: string): string {
+    const { prefix } = this.#options.bucket
+    const path = key === '' || prefix === '' ? key : `${prefix}/${key}`
+    return path.split('/').map(encodeURIComponent).join('/')
   }
 
   #opened(): Promise<Dispatcher> {

@@ -1,4 +1,5 @@
 import { Failure } from '../../ports/failure.ts'
+import { textOf } from '../format/xml.ts'
 import { failureOfAnswer } from './answer-failure.ts'
 import { type BucketAnswer, BucketRequests, type BucketRequestsOptions } from './bucket-requests.ts'
 import { type ListedObject, type Listing, parseListing } from './listing.ts'
@@ -108,11 +109,16 @@ export class Bucket {
   async refresh(key: string, { signal }: Options): Promise<void> {
     const headers = {
       ...this.#encryption,
-      'x-amz-copy-source': this.requests.urlOf(key).pathname,
+      'x-amz-copy-source': this.requests.copySourceOf(key),
       'x-amz-metadata-directive': 'REPLACE',
       'content-type': 'application/octet-stream',
     }
-    await this.requests.send({ method: 'PUT', key, headers }, { signal })
+    const { text } = await this.requests.send({ method: 'PUT', key, headers }, { signal })
+    // The server may answer 200 before it knows that the copy fails.
+    const code = textOf(text, 'Code')
+    if (code === undefined) return
+    const message = `${this.name} could not copy an object onto itself: ${code}.`
+    throw new Failure('unavailable', message, { source: this.name })
   }
 
   /** Lists all objects whose keys begin with `prefix`, in the order of their keys. */
@@ -134,7 +140,7 @@ export class Bucket {
     const { text, headers } = await this.requests.send({ method: 'GET', key: '', query }, { signal })
     const date = Date.parse(headers.get('date') ?? '')
     return {
-      objects: parseListing(text, this.#below).objects,
+      objects: parseListing(text, { below: this.#below, source: this.name }).objects,
       serverTime: Number.isNaN(date) ? undefined : date,
     }
   }
@@ -182,7 +188,7 @@ export class Bucket {
         ...(token === undefined ? {} : { 'continuation-token': token }),
       }
       const { text } = await this.requests.send({ method: 'GET', key: '', query }, { signal })
-      const page = parseListing(text, this.#below)
+      const page = parseListing(text, { below: this.#below, source: this.name })
       yield page
       token = page.next
     } while (token !== undefined)

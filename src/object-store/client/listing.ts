@@ -1,3 +1,4 @@
+import { Failure } from '../../ports/failure.ts'
 import { elementsOf, textOf } from '../format/xml.ts'
 
 export interface ListedObject {
@@ -16,8 +17,16 @@ export interface Listing {
   readonly next: string | undefined
 }
 
-/** Reads one page of a listing (ListObjectsV2). `below` is what all keys begin with. */
-export function parseListing(xml: string, below: string): Listing {
+/**
+ * Reads one page of a listing (ListObjectsV2). `below` is what all keys begin with. Throws a `Failure` of the source unless the
+ * answer is a whole page: an object that is missing in a listing would count as one that is not in the bucket.
+ */
+export function parseListing(
+  xml: string,
+  { below, source }: { readonly below: string; readonly source: string },
+): Listing {
+  if (elementsOf(xml, 'ListBucketResult').length === 0)
+    throw new Failure('unavailable', `${source} has not answered with a list of objects.`, { source })
   const objects = elementsOf(xml, 'Contents').flatMap((element): ListedObject[] => {
     const key = textOf(element, 'Key')
     if (key === undefined || !key.startsWith(below)) return []
@@ -29,6 +38,9 @@ export function parseListing(xml: string, below: string): Listing {
     const name = textOf(element, 'Prefix')?.split('/').at(-2)
     return name === undefined ? [] : [name]
   })
-  const isLast = textOf(xml, 'IsTruncated') !== 'true'
-  return { objects, folders, next: isLast ? undefined : textOf(xml, 'NextContinuationToken') }
+  if (textOf(xml, 'IsTruncated') !== 'true') return { objects, folders, next: undefined }
+  const next = textOf(xml, 'NextContinuationToken')
+  if (next === undefined || next === '')
+    throw new Failure('unavailable', `${source} does not say how its list of objects goes on.`, { source })
+  return { objects, folders, next }
 }

@@ -1,11 +1,12 @@
 import type { Repository } from '../../oci/names/repository.ts'
 import { repositoryFilter } from '../../oci/names/repository-filter.ts'
 import { textMatcher } from '../../oci/names/wildcards.ts'
+import { fallbackTagIn } from '../../oci/referrers.ts'
 import type { ExpiryRule } from '../options/store-options.ts'
 
 export interface BucketTag {
   readonly tag: string
-  /** When its link was last written: at the last pull that upstream has confirmed, to within a day. */
+  /** When its link was last written: when upstream has last confirmed it, to within a day. */
   readonly modifiedAt: number
 }
 
@@ -17,7 +18,10 @@ export class ExpiryRules {
     this.#rules = rules.map((rule) => ({ rule, isNamed: repositoryFilter(rule.names) }))
   }
 
-  /** A tag goes when none of the conditions of the rule keeps it; a rule without any condition removes no tag. */
+  /**
+   * A tag goes when none of the conditions of the rule keeps it; a rule without any condition removes no tag. Tags of signatures
+   * and other referrers do not count for `keepLast`, and go only if their subject is not kept, which the caller knows.
+   */
   expired<Tag extends BucketTag>(
     repository: Repository | undefined,
     tags: readonly Tag[],
@@ -29,7 +33,10 @@ export class ExpiryRules {
     if ([keepTags, keepLast, keepForMs].every((condition) => condition === undefined)) return []
     const keptNames = (keepTags ?? []).map(textMatcher)
     const latest = new Set(
-      [...tags].sort((one, other) => other.modifiedAt - one.modifiedAt).slice(0, keepLast ?? 0),
+      tags
+        .filter(({ tag }) => fallbackTagIn(tag) === undefined)
+        .sort((one, other) => other.modifiedAt - one.modifiedAt)
+        .slice(0, keepLast ?? 0),
     )
     return tags
       .filter(

@@ -9,9 +9,9 @@ export interface ExpiryRule {
   readonly names: readonly string[]
   /** Patterns of tags that stay; `*` matches any text. */
   readonly keepTags?: readonly string[]
-  /** How many of the tags that were pulled last stay. */
+  /** How many tags stay: those that upstream has confirmed last. */
   readonly keepLast?: number
-  /** Tags that were pulled within this time stay; the bucket knows it to within a day. */
+  /** Tags that upstream has confirmed within this time stay; the bucket knows it to within a day. */
   readonly keepForMs?: number
 }
 

@@ -3,8 +3,11 @@ import { Failure } from '../../ports/failure.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { sha256Of } from './part-hashes.ts'
 
-/** The age of a link is that of the last pull, or of the last answer of upstream, to within so much. */
+/** A link is as old as the last answer of upstream that confirmed it, to within so much. */
 export const RENEW_LINK_MS = 20 * 60 * 60 * 1000
+
+/** A server copies no larger object in one request. */
+const MAX_COPIED_BYTES = 5 * 1024 ** 3
 
 type Options = { readonly signal: AbortSignal }
 
@@ -32,14 +35,21 @@ export class BucketLinks {
     return true
   }
 
-  /** Copies old bytes onto themselves, before the first link to them is written. */
-  async makeBytesYoung(key: string, options: Options): Promise<void> {
+  /** Copies old bytes onto themselves, before the first link to them is written. False: there are none. */
+  async makeBytesYoung(key: string, options: Options): Promise<boolean> {
     const known = await this.#bucket.head(key, options)
-    if (known === undefined || isYoung(known.modifiedAt)) return
-    await this.#bucket.refresh(key, options).catch((error: unknown) => {
+    if (known === undefined) return false
+    if (isYoung(known.modifiedAt)) return true
+    try {
+      await this.#bucket.refresh(key, options)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      if (error.code === 'absent') return false
       // Servers refuse to copy an object of more than 5 GiB. It is still the right one.
-      if (!(error instanceof Failure) || error.code !== 'denied') throw error
-    })
+      const isTooLarge = known.size > MAX_COPIED_BYTES && [400, 413].includes(error.details.status ?? 0)
+      if (!isTooLarge) throw error
+    }
+    return true
   }
 }
 

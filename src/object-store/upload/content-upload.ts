@@ -56,7 +56,9 @@ export class ContentUpload {
     return this.#memory.use(signal, () =>
       size <= this.#partBytes
         ? this.#sendWhole(key, content, { replace: isReplaced, signal })
-        : this.#sendParts(key, content, { replace: isReplaced, signal }),
+        : this.#sendParts(key, content, { replace: isReplaced, signal }).catch((error: unknown) =>
+            this.#assertSentElsewhere(error, key, content, { replace, signal }),
+          ),
     )
   }
 
@@ -114,6 +116,24 @@ export class ContentUpload {
     // Another node was faster.
     if (!isCompleted) await this.#uploads.abort(upload, { signal })
     return sent
+  }
+
+  /**
+   * Another process that continues the same upload may complete it at any time: then nothing is left to send. It may also abort
+   * it: then the next attempt begins a new upload.
+   */
+  async #assertSentElsewhere(
+    error: unknown,
+    key: string,
+    { size, digest }: UploadBytes,
+    { replace, signal }: Options & { replace: boolean },
+  ): Promise<number> {
+    const source = this.#bucket.name
+    const isGone = error instanceof Failure && error.code === 'absent' && error.details.source === source
+    if (!isGone) throw error
+    if (!replace && (await this.#bucket.head(key, { signal }))?.size === size) return 0
+    const message = `${source}: another process has ended the upload of ${digest}.`
+    throw new Failure('unavailable', message, { source, cause: error })
   }
 
   /** Continues the last upload of the key that was not completed, by this node or another one. */

@@ -2,6 +2,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { Failure } from '../../ports/failure.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { type DistributionLayout, dataKey } from '../layout/distribution.ts'
 import { BucketLinks, RENEW_LINK_MS } from './bucket-links.ts'
@@ -63,11 +64,17 @@ export class JobRunner {
       const replace = this.#wrong.has(digest)
       // What collects garbage looks at the age of an object just before it removes it. So the link that is there is made young
       // before it is relied on, and so are bytes to which no link of this repository leads yet.
-      const isLinked = await this.#links.makeYoung(link, digest, { signal })
+      // The search of the store finds also what upstream has not confirmed for long: that does not become younger.
+      const isLinked = job.isConfirmed
+        ? await this.#links.makeYoung(link, digest, { signal })
+        : (await this.#bucket.head(link, { signal })) !== undefined
       const bytes = await this.#contents.send(dataKey(digest), content, { replace, signal })
       this.#wrong.delete(digest)
       if (!isLinked) {
-        if (bytes === 0) await this.#links.makeBytesYoung(dataKey(digest), { signal })
+        if (bytes === 0 && !(await this.#links.makeBytesYoung(dataKey(digest), { signal }))) {
+          const source = this.#bucket.name
+          throw new Failure('unavailable', `${source}: ${digest} was removed meanwhile.`, { source })
+        }
         await this.#links.write(link, digest, { signal })
       }
       const ms = Date.now() - startedAt
@@ -110,10 +117,19 @@ export class JobRunner {
   async #makeLinksYoung(manifest: Digest, repository: Repository, options: Options): Promise<void> {
     const ofManifest = this.#layout.contentKeys({ digest: manifest, kind: 'manifest', repository })?.link
     if (ofManifest !== undefined) await this.#links.makeYoung(ofManifest, manifest, options)
-    for (const digest of await this.#store.references(manifest)) {
-      for (const kind of ['blob', 'manifest'] as const) {
-        const link = this.#layout.contentKeys({ digest, kind, repository })?.link
-        if (link !== undefined && (await this.#links.makeYoung(link, digest, options))) break
+    const manifests = [manifest]
+    const known = new Set(manifests)
+    for (let next = manifests.pop(); next !== undefined; next = manifests.pop()) {
+      for (const digest of await this.#store.references(next)) {
+        if (known.has(digest)) continue
+        known.add(digest)
+        for (const kind of ['blob', 'manifest'] as const) {
+          const link = this.#layout.contentKeys({ digest, kind, repository })?.link
+          if (link === undefined || !(await this.#links.makeYoung(link, digest, options))) continue
+          // An index needs what its manifests need.
+          if (kind === 'manifest') manifests.push(digest)
+          break
+        }
       }
     }
   }

@@ -12,6 +12,8 @@ export interface UploadQueueOptions<Job> {
   /** How many jobs may wait. More are dropped. */
   readonly most: number
   readonly keyOf: (job: Job) => string
+  /** Which of two jobs of the same key is done. */
+  readonly preferred: (waiting: Job, added: Job) => Job
   /** Rejects with a `Failure` of the bucket, which is tried again, or with another error, after which the job is over. */
   readonly run: (job: Job, options: { signal: AbortSignal }) => Promise<void>
   /** Called with the first failure in a row, and with undefined when a job has ended well after that. */
@@ -52,11 +54,15 @@ export class UploadQueue<Job> {
     return this.#waiting.has(key) || this.#running.has(key)
   }
 
-  /** Gives false when the queue is full, and the job is dropped. A job that waits already is not added again. */
+  /** Gives false when the queue is full, and the job is dropped. Of jobs with the same key one waits. */
   add(job: Job): boolean {
     if (this.#stopping.signal.aborted) return false
     const key = this.#options.keyOf(job)
-    if (this.#waiting.has(key)) return true
+    const known = this.#waiting.get(key)
+    if (known !== undefined) {
+      this.#waiting.set(key, { ...known, job: this.#options.preferred(known.job, job) })
+      return true
+    }
     if (this.#waiting.size >= this.#options.most) {
       this.#dropped += 1
       return false
@@ -111,10 +117,17 @@ export class UploadQueue<Job> {
       this.#failuresInRow += 1
       if (this.#failuresInRow === 1) onFailing(error)
       if (error.code === 'denied') waiting.refusals += 1
-      if (waiting.refusals < MAX_REFUSALS) this.#waiting.set(key, waiting)
+      const job = this.#preferred(key, waiting.job)
+      if (waiting.refusals < MAX_REFUSALS) this.#waiting.set(key, { ...waiting, job })
       else this.#dropped += 1
       this.#pause()
     }
+  }
+
+  /** The job to be done after one that has failed: another one with its key may have been added meanwhile. */
+  #preferred(key: string, failed: Job): Job {
+    const added = this.#waiting.get(key)?.job
+    return added === undefined ? failed : this.#options.preferred(failed, added)
   }
 
   #pause(): void {

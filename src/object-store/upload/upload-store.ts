@@ -24,5 +24,7 @@ export type UploadJob =
       readonly digest: Digest
       readonly kind: 'manifest' | 'blob'
       readonly repository: Repository
+      /** Upstream has had it just now. False: it was found in the store. */
+      readonly isConfirmed: boolean
     }
   | { readonly is: 'tag'; readonly repository: Repository; readonly tag: string }

@@ -59,6 +59,7 @@ export class Uploads {
       concurrency: options.uploadConcurrency ?? DEFAULT_CONCURRENCY,
       most: MAX_WAITING,
       keyOf,
+      preferred: (waiting, added) => (waiting.is === 'content' && waiting.isConfirmed ? waiting : added),
       run: (job, within) => this.#runner.run(job, within),
       onFailing: (failure) => {
         this.#problem = failure?.message
@@ -118,13 +119,17 @@ export class Uploads {
   /** Events are those of the process, so the store of this agent decides. */
   async #offer(digest: Digest, repository: Repository): Promise<void> {
     const facts = await this.#store.blobs.facts(digest)
-    if (facts !== undefined) await this.#offerStored(facts, repository)
+    if (facts !== undefined) await this.#offerStored(facts, repository, { isConfirmed: true })
   }
 
-  async #offerStored(facts: BlobFacts, repository: Repository): Promise<void> {
+  async #offerStored(
+    facts: BlobFacts,
+    repository: Repository,
+    { isConfirmed }: { readonly isConfirmed: boolean },
+  ): Promise<void> {
     const { digest, kind } = facts
     if (await this.#policy.isWanted(facts, repository)) {
-      this.#queue.add({ is: 'content', digest, kind, repository })
+      this.#queue.add({ is: 'content', digest, kind, repository, isConfirmed })
     }
   }
 
@@ -142,7 +147,7 @@ export class Uploads {
       for await (const facts of this.#store.list()) {
         if (this.#stopping.signal.aborted) return
         for (const repository of await this.#store.repositoriesOf(facts.digest)) {
-          await this.#offerStored(facts, repository)
+          await this.#offerStored(facts, repository, { isConfirmed: false })
         }
       }
     })

@@ -34,6 +34,10 @@ export class AheadFile implements BytesAhead {
     return (MOST_SLOTS - this.#slots.size) * SLOT_BYTES
   }
 
+  get usedBytes(): number {
+    return this.#fileSlots * SLOT_BYTES
+  }
+
   endFrom(position: number): number {
     let unit = Math.floor(position / AHEAD_UNIT_BYTES)
     while (this.#has(unit)) unit += 1
@@ -42,6 +46,7 @@ export class AheadFile implements BytesAhead {
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
     try {
+      if (position % AHEAD_UNIT_BYTES !== 0) throw new RangeError(`byte ${position} does not begin a unit`)
       for (let at = 0; at < bytes.length; ) {
         const start = position + at
         const piece = bytes.subarray(at, at + SLOT_BYTES - (start % SLOT_BYTES))
@@ -75,6 +80,8 @@ export class AheadFile implements BytesAhead {
 
   async close(): Promise<void> {
     this.#slots.clear()
+    this.#fileSlots = 0
+    this.#freeOffsets.length = 0
     await this.#file.close()
   }
 

@@ -7,6 +7,7 @@ import { Flights } from '../../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../../src/fetch/flight/follow.ts'
 import { type Events, subscribe } from '../../../src/observe/events.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
+import type { BlobStore } from '../../../src/ports/blob-store.ts'
 import type { Content } from '../../../src/ports/content.ts'
 import type { Source, Want } from '../../../src/ports/source.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
@@ -32,13 +33,17 @@ afterEach(async () => {
   for (const flights of begun.splice(0)) await flights.stop()
 })
 
-/** Flights into a store in memory, which are stopped after the test. */
+/** Flights into a store in memory, or into `blobs`, which are stopped after the test. */
 export function setUpFlights(
   sources: readonly Source[],
-  { store = new MemoryStore(), policy = {} }: { store?: MemoryStore; policy?: Partial<FlightPolicy> } = {},
+  {
+    store = new MemoryStore(),
+    blobs = store,
+    policy = {},
+  }: { store?: MemoryStore; blobs?: BlobStore; policy?: Partial<FlightPolicy> } = {},
 ): { readonly store: MemoryStore; readonly flights: Flights } {
   const flights = new Flights({
-    store,
+    store: blobs,
     sources: () => sources,
     policy: { ...PATIENT_POLICY, ...policy },
     confirm: async () => {},

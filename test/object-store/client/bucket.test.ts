@@ -78,3 +78,30 @@ test('a failure says what is wrong and what to do, without any secret', async (t
   fake.faultOf = () => undefined
   await assert.rejects(other.read('key', NEVER), { code: 'denied', message: /NoSuchBucket/ })
 })
+
+test('an object is copied onto itself also where the bucket is in the host, and below the path of an endpoint', async (t) => {
+  const fake = await startFake(t)
+  const inHost = openBucket(t, {
+    endpoint: 'http://s3.test',
+    pathStyle: false,
+    prefix: 'a b',
+    proxies: { http: fake.endpoint },
+  })
+  fake.objects.put('a b/key', Buffer.from('old'), 0)
+  await inHost.refresh('key', NEVER)
+  assert.equal(fake.requests[0]?.headers.host, 'images.s3.test')
+  assert.equal(fake.requests[0]?.headers['x-amz-copy-source'], '/images/a%20b/key')
+  assert.ok((fake.objects.get('a b/key')?.modifiedAt ?? 0) > 0)
+  const below = openBucket(t, { endpoint: `${fake.endpoint}/images/s3` })
+  await assert.rejects(below.refresh('key', NEVER), { code: 'absent' })
+  assert.equal(fake.requests.at(-1)?.headers['x-amz-copy-source'], '/images/cache/key')
+})
+
+test('an error in an answer of 200 is a failure of the copy', async (t) => {
+  const fake = await startFake(t)
+  fake.faultOf = () => ({ kind: 'text', text: '<Error><Code>InternalError</Code></Error>' })
+  await assert.rejects(openBucket(t, { endpoint: fake.endpoint }).refresh('key', NEVER), {
+    code: 'unavailable',
+    message: 's3://images/cache could not copy an object onto itself: InternalError.',
+  })
+})

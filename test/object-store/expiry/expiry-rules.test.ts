@@ -39,3 +39,9 @@ test('the first rule counts whose names match, and the reason names it', () => {
   const [first] = rules.expired({ registry: 'ghcr.io', name: 'acme/other' }, TAGS, NOW)
   assert.equal(first?.why, 'kept by no condition of the rule for ghcr.io/**')
 })
+
+test('tags of signatures do not count as those that were confirmed last', () => {
+  const signed = [...TAGS, { tag: `sha256-${'a'.repeat(64)}.sig`, modifiedAt: NOW }]
+  const rules = new ExpiryRules([{ names: ['ghcr.io/acme/*'], keepLast: 1 }])
+  assert.ok(!rules.expired(APP, signed, NOW).some(({ tag }) => tag.tag === 'build-9'))
+})

@@ -26,13 +26,15 @@ interface RunOptions {
   readonly rules?: readonly ExpiryRule[]
   readonly isDryRun?: boolean
   readonly registry?: string
+  readonly signal?: AbortSignal
+  readonly renewLockMs?: number
 }
 
 /** Collects the garbage of the bucket, and gives what the run says. */
 async function expire(
   t: TestContext,
   { endpoint }: FakeS3,
-  { rules = [], isDryRun = false, registry }: RunOptions = {},
+  { rules = [], isDryRun = false, registry, signal = NEVER.signal, renewLockMs }: RunOptions = {},
 ): Promise<readonly Expired[]> {
   const bucket = openBucket(t, { endpoint })
   const layout = new DistributionLayout({ registry })
@@ -42,9 +44,10 @@ async function expire(
     rules: new ExpiryRules(rules),
     graceMs: GRACE_MS,
     isDryRun,
+    ...(renewLockMs === undefined ? {} : { renewLockMs }),
   })
   const lines: Expired[] = []
-  for await (const line of expiry.run(NEVER)) lines.push(line)
+  for await (const line of expiry.run({ signal })) lines.push(line)
   return lines
 }
 
@@ -238,6 +241,128 @@ test('of two that take an abandoned lock at the same time, one goes on', async (
   }
   await assert.rejects(expire(t, fake), { code: 'busy' })
   assert.equal(fake.objects.get(LOCK)?.bytes.toString(), 'the other one')
+})
+
+test('tags of signatures stay as long as their image, and go with it', async (t) => {
+  const fake = await startFake(t)
+  const [kept, gone] = [makeImage(), makeImage()]
+  fillBucket(fake, APP, 'v1', kept)
+  fillBucket(fake, APP, 'old', gone)
+  const tagsOf = ({ manifest }: BucketImage) =>
+    ['', '.sig', '.att', '.sbom'].map((suffix) => `${manifest.digest.replace(':', '-')}${suffix}`)
+  const signatures = tagsOf(kept).map((tag) => {
+    const image = makeImage()
+    fillBucket(fake, APP, tag, image)
+    return image
+  })
+  // A signature may be signed, too.
+  const [first = assert.fail()] = signatures
+  fillBucket(fake, APP, tagsOf(first)[1] ?? '', makeImage())
+  for (const tag of tagsOf(gone)) fillBucket(fake, APP, tag, makeImage())
+  age(fake, 30)
+  const lines = await expire(t, fake, { rules: [{ names: ['up.test/*'], keepTags: ['v*'] }] })
+  const removed = lines.flatMap((line) => (line.is === 'tag' ? [line.tag] : []))
+  assert.deepEqual(removed.sort(), ['old', ...tagsOf(gone)].sort())
+  for (const image of [kept, ...signatures])
+    for (const key of keysOf(APP, image)) assert.ok(fake.objects.get(key) !== undefined, key)
+  assert.ok(fake.objects.get(tagLink(APP, tagsOf(first)[1] ?? '')) !== undefined)
+})
+
+test('a repository with a tag that names no digest stays as it is', async (t) => {
+  const fake = await startFake(t)
+  fillBucket(fake, APP, '1', makeImage())
+  fake.objects.put(tagLink(APP, '1'), Buffer.from('<html>'))
+  age(fake, 30)
+  const before = fake.objects.keys()
+  const lines = await expire(t, fake)
+  assert.deepEqual([lines.map(({ is }) => is), fake.objects.keys()], [['skipped'], before])
+})
+
+test('a tag that is written again while its other objects are removed stays', async (t) => {
+  const fake = await startFake(t)
+  const image = makeImage()
+  fillBucket(fake, APP, 'old', image)
+  const link = tagLink(APP, 'old')
+  const index = `${link.slice(0, -'current/link'.length)}index/${image.manifest.digest.replace(':', '/')}/link`
+  fake.objects.put(index, Buffer.from(image.manifest.digest))
+  age(fake, 30)
+  fake.faultOf = ({ method, key }) => {
+    if (method === 'DELETE' && key === index) fake.objects.put(link, Buffer.from(image.manifest.digest))
+    return undefined
+  }
+  await expire(t, fake, { rules: [{ names: ['up.test/*'], keepTags: ['v*'] }] })
+  for (const key of [...keysOf(APP, image), link]) assert.ok(fake.objects.get(key) !== undefined, key)
+})
+
+test('an answer that is no listing ends the run, and nothing is removed', async (t) => {
+  const fake = await startFake(t)
+  fillBucket(fake, APP, '1', makeImage())
+  age(fake, 30)
+  const before = fake.objects.keys()
+  fake.faultOf = ({ method, query }) =>
+    method === 'GET' && query.includes('delimiter') ? { kind: 'text', text: '<html></html>' } : undefined
+  await assert.rejects(expire(t, fake), { code: 'unavailable' })
+  assert.deepEqual(fake.objects.keys(), before)
+})
+
+test('a run that may delete nothing says so, and so does the next one', async (t) => {
+  const fake = await startFake(t)
+  fillBucket(fake, APP, '1', makeImage())
+  fake.objects.delete(tagLink(APP, '1'))
+  age(fake, 30)
+  fake.faultOf = ({ method }) =>
+    method === 'DELETE' ? { kind: 'error', status: 403, code: 'AccessDenied' } : undefined
+  for (const _ of [1, 2])
+    await assert.rejects(expire(t, fake), { code: 'denied', message: /AccessDenied .*s3:DeleteObject/ })
+})
+
+test('the lock is renewed while manifests are read, and a run that has lost it removes nothing', async (t) => {
+  const fake = await startFake(t)
+  const image = makeImage()
+  fillBucket(fake, APP, '1', image)
+  fake.objects.delete(tagLink(APP, '1'))
+  age(fake, 30)
+  const renewed = () => fake.requests.filter(({ method, key }) => method === 'PUT' && key === LOCK).length
+  let renewedBefore = 0
+  fake.faultOf = ({ method, key }) => {
+    if (method !== 'GET' || key !== dataKey(image.manifest.digest)) return undefined
+    renewedBefore = renewed()
+    fake.objects.put(LOCK, Buffer.from('the other one'))
+    return undefined
+  }
+  await assert.rejects(expire(t, fake, { renewLockMs: 0 }), { code: 'busy' })
+  // Once it was taken, and then for the repository, its folders, its links and its manifest.
+  assert.ok(renewedBefore > 3, String(renewedBefore))
+  assert.deepEqual(fake.objects.keys(), [...keysOf(APP, image), LOCK].sort())
+})
+
+test('a signature stays when its image is pulled just before the tags go', async (t) => {
+  const fake = await startFake(t)
+  const [image, signature] = [makeImage(), makeImage()]
+  const tag = `${image.manifest.digest.replace(':', '-')}.sig`
+  fillBucket(fake, APP, 'z', image)
+  fillBucket(fake, APP, tag, signature)
+  age(fake, 30)
+  fake.faultOf = ({ method, key }) => {
+    if (method === 'HEAD' && key === tagLink(APP, 'z'))
+      fake.objects.put(key, Buffer.from(image.manifest.digest))
+    return undefined
+  }
+  const lines = await expire(t, fake, { rules: [{ names: ['up.test/*'], keepLast: 0 }] })
+  assert.deepEqual(lines, [{ is: 'skipped', repository: APP, why: 'its tags have changed meanwhile' }])
+  assert.ok(fake.objects.get(tagLink(APP, tag)) !== undefined)
+})
+
+test('an aborted run lets the lock go', async (t) => {
+  const fake = await startFake(t)
+  fillBucket(fake, APP, '1', makeImage())
+  const aborting = new AbortController()
+  fake.faultOf = ({ query }) => {
+    if (query.includes('delimiter')) aborting.abort(new Error('enough'))
+    return undefined
+  }
+  await assert.rejects(expire(t, fake, { signal: aborting.signal }), { message: 'enough' })
+  assert.equal(fake.objects.get(LOCK), undefined)
 })
 
 test('the bucket of one registry is collected by the names that its images have', async (t) => {

@@ -4,10 +4,11 @@ import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
 import { DistributionLayout } from '../../../src/object-store/layout/distribution.ts'
 import { ContentUpload } from '../../../src/object-store/upload/content-upload.ts'
 import { JobRunner } from '../../../src/object-store/upload/job-runner.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
 import type { TagRecord } from '../../../src/ports/catalog.ts'
 import type { FakeS3 } from '../../../testkit/object-store/fake-s3.ts'
 import { NEVER, openBucket, startFake } from '../bucket-fixture.ts'
-import { fillBucket, makeImage, tagLink } from '../filled-bucket.ts'
+import { fillBucket, layerLink, makeImage, manifestLink, tagLink } from '../filled-bucket.ts'
 
 const HOUR_MS = 3_600_000
 const REPOSITORY = { registry: 'up.test', name: 'app' }
@@ -18,6 +19,7 @@ async function writeTag(
   t: TestContext,
   fake: FakeS3,
   { digest, checkedAt }: Pick<TagRecord, 'digest' | 'checkedAt'>,
+  references: ReadonlyMap<Digest, readonly Digest[]> = new Map(),
 ): Promise<void> {
   const bucket = openBucket(t, { endpoint: fake.endpoint })
   const runner = new JobRunner({
@@ -30,7 +32,7 @@ async function writeTag(
       async *list() {},
       peek: () => Promise.resolve(undefined),
       repositoriesOf: () => Promise.resolve([]),
-      references: () => Promise.resolve([]),
+      references: (manifest) => Promise.resolve(references.get(manifest) ?? []),
       pinsOf: () => Promise.resolve([]),
     },
   })
@@ -68,4 +70,25 @@ test('a link that was written after the record was confirmed stays', async (t) =
   fillBucket(fake, 'up.test/app', '1', newer)
   await writeTag(t, fake, { digest: older.manifest.digest, checkedAt: Date.now() - HOUR_MS })
   assert.equal(fake.objects.get(LINK)?.bytes.toString(), newer.manifest.digest)
+})
+
+test('the tag of an index makes the links young that its manifests need', async (t) => {
+  const fake = await startFake(t)
+  const [index, image] = [makeImage(), makeImage()]
+  fillBucket(fake, 'up.test/app', '1', index)
+  fillBucket(fake, 'up.test/app', '2', image)
+  const blobs = image.blobs.map(({ digest }) => digest)
+  const month = Date.now() - 30 * 24 * HOUR_MS
+  for (const key of fake.objects.keys())
+    fake.objects.put(key, fake.objects.get(key)?.bytes ?? Buffer.alloc(0), month)
+  const references = new Map([
+    [index.manifest.digest, [image.manifest.digest]],
+    [image.manifest.digest, blobs],
+  ])
+  await writeTag(t, fake, { digest: index.manifest.digest, checkedAt: Date.now() }, references)
+  const links = [
+    manifestLink('up.test/app', image.manifest.digest),
+    ...blobs.map((digest) => layerLink('up.test/app', digest)),
+  ]
+  for (const key of links) assert.ok((fake.objects.get(key)?.modifiedAt ?? month) > month, key)
 })

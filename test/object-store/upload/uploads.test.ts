@@ -152,6 +152,32 @@ test('what a stopped agent has not uploaded is found in its store at the next st
   await until(fake, () => isThere(fake, layerLink('up.test/app', digest)))
 })
 
+test('what the search of the store finds does not make old links young', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const [found, missing] = [upstream.addBlob(randomBytes(1000)), upstream.addBlob(randomBytes(1000))]
+  const data = await folder(t)
+  const first = await start({}, { data })
+  for (const digest of [found, missing]) await first.getBlob(digest)
+  const link = layerLink('up.test/app', found)
+  await until(fake, () => isThere(fake, link, layerLink('up.test/app', missing)))
+  await first.stop()
+  const old = Date.now() - 30 * 86_400_000
+  fake.objects.put(link, Buffer.from(found), old)
+  fake.objects.delete(layerLink('up.test/app', missing))
+  const done = new Set<Digest>()
+  const bothDone = new Promise<void>((resolve) => {
+    t.after(
+      subscribe('object-store.uploaded', ({ digest }) => {
+        if (done.add(digest).size === 2) resolve()
+      }),
+    )
+  })
+  await start({}, { data })
+  await bothDone
+  assert.ok(isThere(fake, layerLink('up.test/app', missing)))
+  assert.equal(fake.objects.get(link)?.modifiedAt, old)
+})
+
 test('a wrong object is replaced by what upstream has', async (t) => {
   const { fake, upstream, start } = await setUp(t)
   const bytes = randomBytes(1000)

@@ -49,6 +49,12 @@ test('the end of a content need not be the end of a unit', async (t) => {
   assert.deepEqual(await readAll(ahead, 5 * UNIT, 6 * UNIT + 100), bytes)
 })
 
+test('bytes that do not begin with a unit are refused, because their unit would not be whole', async (t) => {
+  const { ahead } = await open(t)
+  await assert.rejects(ahead.write(randomBytes(UNIT), 5 * UNIT + 1), { code: 'disk' })
+  assert.equal(ahead.endFrom(5 * UNIT), 5 * UNIT)
+})
+
 test('a gap between two writes ends what can be read at once', async (t) => {
   const { ahead } = await open(t)
   await ahead.write(randomBytes(UNIT), 0)
@@ -71,6 +77,7 @@ test('room of the file is used again for other ranges once a range is discarded'
     assert.equal(await ahead.read(Buffer.alloc(1), round * 10 * MIB), 0)
   }
   assert.equal((await file.stat()).size, 2 * MIB)
+  assert.equal(ahead.usedBytes, 2 * MIB)
 })
 
 test('a range is discarded only when all of its slot is before the position', async (t) => {

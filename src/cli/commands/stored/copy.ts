@@ -90,14 +90,14 @@ export const copy: Command = {
     try {
       await withImages(given, terminal, { names, origin: undefined, signal }, async (opened) => {
         const { version, env } = terminal
-        const parts = { userAgent: `leat/${version}`, proxies: readProxies(env), signal }
+        const isDryRun = given.switches.has('dry-run')
+        const parts = { userAgent: `leat/${version}`, proxies: readProxies(env), isDryRun, signal }
         const target = new BucketTarget(new BucketCopy(place, parts))
         const images = opened.references.map((reference) => ({
           reference,
           selection: selection.value,
           referrers: true,
         }))
-        const isDryRun = given.switches.has('dry-run')
         const request = { reader: opened.reader, target, images, signal, isDryRun, verb: 'copied' } as const
         isComplete = await show(request, given, terminal)
       })

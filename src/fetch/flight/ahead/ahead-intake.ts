@@ -15,7 +15,7 @@ interface Buffer {
 export class AheadIntake implements Intake {
   readonly #ahead: BytesAhead
   readonly #end: number
-  readonly #onBytes: () => void
+  readonly #onBytes: (count: number) => void
   /** The buffer that is being filled, and the other one. */
   #current: Buffer
   #other: Buffer
@@ -27,7 +27,8 @@ export class AheadIntake implements Intake {
   constructor(
     ahead: BytesAhead,
     { start, end }: { readonly start: number; readonly end: number },
-    { onBytes }: { onBytes: () => void },
+    /** Called with the number of bytes that have come; with 0 when some were written. */
+    { onBytes }: { onBytes: (count: number) => void },
   ) {
     this.#ahead = ahead
     this.#start = start
@@ -39,6 +40,11 @@ export class AheadIntake implements Intake {
 
   get position(): number {
     return this.#start + this.#filledBytes
+  }
+
+  /** Whether the disk has not taken all bytes of full buffers. */
+  get isWriting(): boolean {
+    return this.#current.writing !== undefined || this.#other.writing !== undefined
   }
 
   expect(): void {}
@@ -54,7 +60,7 @@ export class AheadIntake implements Intake {
 
   filled(length: number): boolean {
     this.#filledBytes += length
-    this.#onBytes()
+    this.#onBytes(length)
     if (this.buffer().length > 0) return true
     const full = this.#current
     full.writing = this.#write(full, full.memory.subarray(0, this.#filledBytes), this.#start)
@@ -83,7 +89,7 @@ export class AheadIntake implements Intake {
       this.#failure = error
     }
     buffer.writing = undefined
-    this.#onBytes()
+    this.#onBytes(0)
   }
 }
 

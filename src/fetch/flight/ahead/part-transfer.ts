@@ -7,7 +7,8 @@ import type { Source, VouchedIntake, Want } from '../../../ports/source.ts'
 import type { Bringing, BringOptions } from '../attempts/attempt.ts'
 import type { DeclaredHead } from '../bytes/declared-head.ts'
 import { TAIL_BYTES } from '../bytes/tail-gate.ts'
-import type { Readers } from '../readers/readers.ts'
+import type { Reader, Readers } from '../readers/readers.ts'
+import type { AheadRoom } from './ahead-room.ts'
 import { RangeRequests } from './range-requests.ts'
 import type { RequestSlots } from './request-slots.ts'
 import { segmentOf } from './segment.ts'
@@ -29,11 +30,12 @@ export interface PartTransferOptions {
   readonly readers: Readers
   /** Those of all flights. */
   readonly slots: RequestSlots
+  readonly room: AheadRoom
   /** Called when readers of parts may have more bytes than before. */
   readonly onChange: () => void
 }
 
-/** How much is asked for at a time in order, while parts may be wanted. */
+/** How much is asked for in order after a part was wanted. Each next segment is twice as large, until another part is wanted. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
 /** A larger range comes in order. */
 const MOST_PART_BYTES = 64 * 1024 * 1024
@@ -49,8 +51,9 @@ export class PartTransfer implements Bringing {
   /** Who has brought the bytes ahead. */
   #source: string | undefined
   #requests: RangeRequests | undefined
-  /** Ends a request in order that has no end. */
-  #interrupt: AbortController | undefined
+  /** The request in order that is under way, and where it ends: a part that is far before the end ends it. */
+  #interruptible: { readonly controller: AbortController; readonly end: number } | undefined
+  #segmentBytes = SEGMENT_BYTES
   #inOrderEnd = 0
   #isTailWanted = false
   #areForParts = false
@@ -64,19 +67,29 @@ export class PartTransfer implements Bringing {
     this.#options = options
   }
 
-  /** A reader will read only these ranges. Gives whether they can come ahead of their turn. */
-  want(ranges: readonly ByteRange[]): boolean {
+  /** The reader will read only these ranges. Gives whether they can come ahead of their turn. */
+  want(reader: Reader, ranges: readonly ByteRange[]): boolean {
     const { size } = this.#options.declared
     if (size === undefined || this.#isClosed || !this.#isPossible) return false
     if (ranges.some((range) => !isPart(range, size))) return false
+    if (!this.#wanted.add(reader, ranges, size)) return false
     this.#areForParts = true
-    this.#lastWantedAt = performance.now()
-    for (const range of ranges) this.#wanted.add(range, size)
+    if (ranges.some((range) => this.#isMissing(range))) {
+      this.#lastWantedAt = performance.now()
+      this.#segmentBytes = SEGMENT_BYTES
+    }
     this.#isTailWanted ||= ranges.some(({ end }) => end > this.#releasableTo(size))
     const soon = this.#options.incoming.position + SEGMENT_BYTES
-    if (ranges.some(({ end }) => end > soon)) this.#interrupt?.abort()
+    const inOrder = this.#interruptible
+    if (ranges.some(({ start, end }) => Math.max(start, soon) < Math.min(end, inOrder?.end ?? 0))) {
+      inOrder?.controller.abort()
+    }
     this.changed()
     return true
+  }
+
+  leave(reader: Reader): void {
+    this.#wanted.leave(reader)
   }
 
   /** The position up to which a reader of parts may read ahead from `offset` on. */
@@ -88,7 +101,12 @@ export class PartTransfer implements Bringing {
 
   /** Reads bytes ahead. Gives 0 when they are not there, or no longer. */
   async read(target: Uint8Array, position: number): Promise<number> {
-    return (await this.#ahead?.read(target, position)) ?? 0
+    const ahead = this.#ahead
+    const count = (await ahead?.read(target, position)) ?? 0
+    if (count === 0 && ahead !== undefined && ahead === this.#ahead && ahead.endFrom(position) > position) {
+      await this.#giveUpAhead()
+    }
+    return count
   }
 
   /** To be called when the store has written more, and when a reader has come or gone. */
@@ -104,6 +122,7 @@ export class PartTransfer implements Bringing {
     if (source.bringRange === undefined || !this.#isPossible) return source.bring(want, intake, options)
     if (this.#source !== source.name) await this.forget()
     this.#source = source.name
+    this.#wanted.lookAgain()
     try {
       await this.#bring(source, intake, options)
     } finally {
@@ -115,7 +134,9 @@ export class PartTransfer implements Bringing {
   async forget(): Promise<void> {
     const ahead = this.#ahead
     this.#ahead = undefined
+    this.#wanted.lookAgain()
     await ahead?.close()
+    if (ahead !== undefined) this.#options.room.remove(ahead)
   }
 
   async close(): Promise<void> {
@@ -150,6 +171,8 @@ export class PartTransfer implements Bringing {
     for (;;) {
       options.signal.throwIfAborted()
       if (intake.position >= (declared.size ?? Number.POSITIVE_INFINITY)) return
+      // A request that has ended, or was ended, need not have waited for room.
+      await intake.drained()
       if (await this.#takeAhead(intake)) continue
       if (!this.#isByParts) {
         if (await this.#bringRest(source, intake, options)) return
@@ -167,28 +190,40 @@ export class PartTransfer implements Bringing {
 
   /** Brings all that is missing. False: parts were wanted meanwhile. */
   async #bringRest(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
-    const interrupt = new AbortController()
-    this.#interrupt = this.#requests?.haveFailed === true ? undefined : interrupt
+    if (this.#requests?.haveFailed !== true) {
+      return this.#bringTo(Number.POSITIVE_INFINITY, source, intake, signal)
+    }
+    await source.bring(this.#options.want, intake, { signal })
+    return true
+  }
+
+  /** False: a part was wanted meanwhile that is far before `end`. */
+  async #bringTo(end: number, source: Source, intake: VouchedIntake, signal: AbortSignal): Promise<boolean> {
+    const controller = new AbortController()
+    this.#interruptible = { controller, end }
+    const segment = Number.isFinite(end) ? segmentOf(intake, end) : intake
     try {
-      await source.bring(this.#options.want, intake, { signal: AbortSignal.any([signal, interrupt.signal]) })
+      await source.bring(this.#options.want, segment, {
+        signal: AbortSignal.any([signal, controller.signal]),
+      })
       return true
     } catch (error) {
-      if (!interrupt.signal.aborted || signal.aborted) throw error
+      if (!controller.signal.aborted || signal.aborted) throw error
       return false
     } finally {
-      this.#interrupt = undefined
+      this.#interruptible = undefined
     }
   }
 
   /** Brings the next segment. False: the source does not say the size that way, and must be asked for all. */
   async #bringSegment(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
-    const { want, declared } = this.#options
+    const { declared } = this.#options
     const { position } = intake
     const { size } = declared
-    const end = size === undefined ? position + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
+    const end = size === undefined ? unitStart(position) + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
     this.#inOrderEnd = end
     try {
-      await source.bring(want, segmentOf(intake, end), { signal })
+      if (await this.#bringTo(end, source, intake, signal)) this.#segmentBytes *= 2
     } catch (error) {
       // An empty content has no range (RFC 9110, 14.2).
       const isEmpty = error instanceof Failure && error.details.status === 416 && position === 0
@@ -196,15 +231,15 @@ export class PartTransfer implements Bringing {
       throw error
     } finally {
       this.#inOrderEnd = 0
+      this.#wanted.lookAgain()
     }
     return declared.size !== undefined
   }
 
   /** The next bytes in order, up to those that are there or on their way. */
   #segmentEnd(position: number, size: number): number {
-    const end = Math.min(size, position + SEGMENT_BYTES)
-    const first = position - (position % AHEAD_UNIT_BYTES) + AHEAD_UNIT_BYTES
-    for (let at = first; at < end; at += AHEAD_UNIT_BYTES) {
+    const end = Math.min(size, unitStart(position) + this.#segmentBytes)
+    for (let at = unitStart(position) + AHEAD_UNIT_BYTES; at < end; at += AHEAD_UNIT_BYTES) {
       if (this.#ahead !== undefined && this.#ahead.endFrom(at) > at) return at
       if (this.#requests !== undefined && this.#requests.endFrom(at) > at) return at
     }
@@ -222,8 +257,7 @@ export class PartTransfer implements Bringing {
       const room = intake.buffer().subarray(0, end - intake.position)
       const count = await ahead.read(room, intake.position)
       if (count === 0) {
-        await this.#stopRequests()
-        await this.forget()
+        await this.#giveUpAhead()
         return false
       }
       if (!intake.filled(count) && intake.position < size) await intake.drained()
@@ -231,8 +265,25 @@ export class PartTransfer implements Bringing {
     return true
   }
 
+  /** The disk does not give bytes ahead back: from now on all comes in order. */
+  async #giveUpAhead(): Promise<void> {
+    this.#isBroken = true
+    await this.#stopRequests()
+    await this.forget()
+  }
+
+  /** Whether bytes of the range have not come yet. */
+  #isMissing({ start, end }: ByteRange): boolean {
+    for (let at = Math.max(start, this.#options.incoming.position); at < end; ) {
+      const to = this.#ahead?.endFrom(at) ?? at
+      if (to <= at) return true
+      at = to
+    }
+    return false
+  }
+
   async #openAhead(source: Source): Promise<void> {
-    const { want, incoming, policy, slots, onChange } = this.#options
+    const { want, incoming, policy, slots, room, onChange } = this.#options
     try {
       this.#ahead ??= await incoming.openAhead()
     } catch {
@@ -240,6 +291,7 @@ export class PartTransfer implements Bringing {
       return
     }
     const ahead = this.#ahead
+    room.add(ahead)
     this.#requests ??= new RangeRequests({
       want,
       source,
@@ -247,6 +299,7 @@ export class PartTransfer implements Bringing {
       wanted: this.#wanted,
       inOrderTo: (position) => this.#inOrderTo(position),
       slots,
+      room,
       progressTimeoutMs: policy.progressTimeoutMs,
       onChange: () => {
         this.changed()
@@ -275,6 +328,7 @@ export class PartTransfer implements Bringing {
     if (declared.size === undefined) return false
     const requests = this.#requests
     if (requests === undefined || requests.haveFailed) return false
+    if (requests.areUnderWay) this.#lastWantedAt = performance.now()
     if (requests.endFrom(position) > position) return true
     if (!readers.areForParts && readers.activeCount > 0) return false
     if (!this.#startRequests()) return false
@@ -294,6 +348,10 @@ export class PartTransfer implements Bringing {
       onIdle(false)
     }
   }
+}
+
+function unitStart(position: number): number {
+  return position - (position % AHEAD_UNIT_BYTES)
 }
 
 function isPart({ start, end }: ByteRange, size: number): boolean {

@@ -4,6 +4,7 @@ import type { Source, Want } from '../../../ports/source.ts'
 import { asFailure } from '../attempts/pick-failure.ts'
 import { StallTimer } from '../attempts/stall-timer.ts'
 import { AheadIntake } from './ahead-intake.ts'
+import type { AheadRoom } from './ahead-room.ts'
 import type { RequestSlots } from './request-slots.ts'
 import type { WantedRanges } from './wanted-ranges.ts'
 
@@ -12,7 +13,9 @@ const MOST_BYTES = 4 * 1024 * 1024
 /** What a request may use of the room for bytes ahead, in which its ends may take more than they need. */
 const MOST_ROOM_BYTES = MOST_BYTES + 2 * 1024 * 1024
 const MOST_AT_A_TIME = 8
-/** So many requests may fail before the source is no longer asked for ranges. */
+/** A source that sends less within the timeout would hold a slot that others need. */
+const MIN_BYTES = 65_536
+/** So many requests in a row may fail before the source is no longer asked for ranges. */
 const MOST_FAILURES = 3
 
 export interface RangeRequestsOptions {
@@ -23,6 +26,7 @@ export interface RangeRequestsOptions {
   /** Where the bytes end that the transfer in order brings, from `position` on. */
   readonly inOrderTo: (position: number) => number
   readonly slots: RequestSlots
+  readonly room: AheadRoom
   readonly progressTimeoutMs: number
   /** Called when bytes have come, and when a request has ended. */
   readonly onChange: () => void
@@ -57,7 +61,7 @@ export class RangeRequests {
 
   /** Asks for what is wanted. False: there is no room for it. */
   start(size: number): boolean {
-    const { wanted, ahead, inOrderTo, slots, onChange } = this.#options
+    const { source, wanted, ahead, inOrderTo, slots, room, onChange } = this.#options
     const coveredTo = (position: number): number =>
       Math.max(inOrderTo(position), ahead.endFrom(position), this.endFrom(position))
     while (this.#underWay.size < MOST_AT_A_TIME && !this.haveFailed && !this.#stopping.signal.aborted) {
@@ -65,13 +69,14 @@ export class RangeRequests {
       if (range === undefined) return true
       const expectedBytes = (this.#underWay.size + 1) * MOST_ROOM_BYTES
       if (ahead.freeBytes < expectedBytes) return false
-      if (!slots.take(onChange)) return true
+      if (room.freeBytes < (slots.usedCount + 1) * MOST_ROOM_BYTES) return false
+      if (!slots.take(source.name, onChange)) return true
       this.#underWay.add(range)
       const run = this.#request(range, size).then((hasCome) => {
         this.#underWay.delete(range)
         this.#runs.delete(run)
-        if (!hasCome) wanted.putBack(range)
-        slots.giveBack()
+        if (!hasCome) wanted.lookAgain()
+        slots.giveBack(source.name)
         onChange()
       })
       this.#runs.add(run)
@@ -92,12 +97,12 @@ export class RangeRequests {
     const stall = new StallTimer({
       sourceName: source.name,
       timeoutMs: progressTimeoutMs,
-      minBytes: 1,
-      isDiskBehind: () => false,
+      minBytes: MIN_BYTES,
+      isDiskBehind: () => intake.isWriting,
     })
     const intake = new AheadIntake(ahead, range, {
-      onBytes: () => {
-        stall.countBytes(1)
+      onBytes: (count) => {
+        stall.countBytes(count)
         onChange()
       },
     })
@@ -106,11 +111,13 @@ export class RangeRequests {
     try {
       await source.bringRange?.(want, { end: range.end, size }, intake, { signal })
       await intake.settled()
+      if (!this.haveFailed) this.#failures = 0
       return true
     } catch (error) {
       const { code } = asFailure(error, source.name)
       const isFinal = code !== 'unavailable' && code !== 'stalled'
       this.#failures += isFinal ? MOST_FAILURES : 1
+      if (this.haveFailed) this.#stopping.abort(new Error('the source does not bring ranges'))
       return false
     } finally {
       stall.end()

@@ -1,25 +1,35 @@
-/** Bounds the requests for parts of all flights together, and with them their memory. */
+/** Bounds the requests for parts of all flights together, and with them their memory. One host may have half of them. */
 export class RequestSlots {
   readonly #most: number
-  #used = 0
+  /** How many slots are taken, by the name of the host. */
+  readonly #used = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
 
   constructor(most: number) {
     this.#most = most
   }
 
-  /** Takes a slot. False: none is free, and `onFree` is called once when one is. */
-  take(onFree: () => void): boolean {
-    if (this.#used >= this.#most) {
+  get usedCount(): number {
+    let count = 0
+    for (const used of this.#used.values()) count += used
+    return count
+  }
+
+  /** Takes a slot for a request to `host`. False: none is free, and `onFree` is called once when one may be. */
+  take(host: string, onFree: () => void): boolean {
+    const used = this.#used.get(host) ?? 0
+    if (this.usedCount >= this.#most || used >= this.#most / 2) {
       this.#waiting.add(onFree)
       return false
     }
-    this.#used += 1
+    this.#used.set(host, used + 1)
     return true
   }
 
-  giveBack(): void {
-    this.#used -= 1
+  giveBack(host: string): void {
+    const used = this.#used.get(host) ?? 0
+    if (used > 1) this.#used.set(host, used - 1)
+    else this.#used.delete(host)
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const onFree of waiting) onFree()

@@ -4,39 +4,71 @@ import { AHEAD_UNIT_BYTES } from '../../../ports/blob-store.ts'
 /** Gives where the bytes end that need not be asked for from `position` on; `position` if its byte must be. */
 export type CoveredTo = (position: number) => number
 
+/** The readers of one content may want so many ranges at a time. */
+const MOST_RANGES = 1024
+
+interface WantedRange extends ByteRange {
+  readonly reader: object
+  /** Nothing was missing before this position when the range was last looked at. */
+  missingFrom: number
+}
+
 /** The ranges of a content that readers want, in the order in which they were requested, in whole units. */
 export class WantedRanges {
-  readonly #ranges: ByteRange[] = []
+  #ranges: WantedRange[] = []
+  /** Nothing was missing of the ranges before this one when they were last looked at. */
+  #first = 0
 
-  add({ start, end }: ByteRange, size: number): void {
-    const first = start - (start % AHEAD_UNIT_BYTES)
-    this.#ranges.push({
-      start: first,
-      end: Math.min(size, Math.ceil(end / AHEAD_UNIT_BYTES) * AHEAD_UNIT_BYTES),
-    })
+  /** Adds ranges that the reader wants until it leaves. False: there are too many, and none of them was added. */
+  add(reader: object, ranges: readonly ByteRange[], size: number): boolean {
+    const all = [...this.#ranges]
+    for (const range of ranges) {
+      const start = unitStart(range.start)
+      const end = Math.min(size, Math.ceil(range.end / AHEAD_UNIT_BYTES) * AHEAD_UNIT_BYTES)
+      const isWanted = all.some(
+        (other) => other.reader === reader && other.start <= start && end <= other.end,
+      )
+      if (isWanted) continue
+      if (all.length >= MOST_RANGES) return false
+      all.push({ reader, start, end, missingFrom: start })
+    }
+    this.#ranges = all
+    return true
   }
 
-  /** Gives the first range of at most `mostBytes` that must be asked for, and forgets those before it. */
+  /** Gives the first range of at most `mostBytes` that must be asked for. Ranges before it are not looked at any more. */
   next(coveredTo: CoveredTo, mostBytes: number): ByteRange | undefined {
-    for (let [range] = this.#ranges; range !== undefined; [range] = this.#ranges) {
-      const start = pastCovered(range, coveredTo)
-      if (start < range.end) {
-        this.#ranges[0] = { start, end: range.end }
-        return { start, end: endOfMissing(start, Math.min(range.end, start + mostBytes), coveredTo) }
-      }
-      this.#ranges.shift()
+    for (; this.#first < this.#ranges.length; this.#first += 1) {
+      const range = this.#ranges[this.#first]
+      const missing = range === undefined ? 0 : pastCovered(range, coveredTo)
+      if (range === undefined || missing >= range.end) continue
+      // Bytes in order may end in the middle of a unit, which then comes whole.
+      const start = unitStart(missing)
+      range.missingFrom = start
+      return { start, end: endOfMissing(start, Math.min(range.end, start + mostBytes), coveredTo) }
     }
     return undefined
   }
 
-  /** Takes a range back that `next` gave, because it did not come. */
-  putBack(range: ByteRange): void {
-    this.#ranges.unshift(range)
+  /** Looks at all ranges again, because bytes that were there or on their way are missing now. */
+  lookAgain(): void {
+    this.#first = 0
+    for (const range of this.#ranges) range.missingFrom = range.start
+  }
+
+  /** The reader wants nothing any more. */
+  leave(reader: object): void {
+    this.#ranges = this.#ranges.filter((range) => range.reader !== reader)
+    this.#first = 0
   }
 }
 
-function pastCovered({ start, end }: ByteRange, coveredTo: CoveredTo): number {
-  let at = start
+function unitStart(position: number): number {
+  return position - (position % AHEAD_UNIT_BYTES)
+}
+
+function pastCovered({ missingFrom, end }: WantedRange, coveredTo: CoveredTo): number {
+  let at = missingFrom
   for (let to = coveredTo(at); to > at && at < end; to = coveredTo(at)) at = to
   return at
 }

@@ -68,6 +68,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     await unlessAborted(incoming.drained(), signal)
     options.onWaiting(false)
   }
+  let hasAnswered = false
   let isOver = false
   const intake: VouchedIntake = {
     get position() {
@@ -79,6 +80,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
       limit = size ?? limit
       reservation.declare(size, { isConfirmed: !options.isSizeFromPeer() })
       clearTimeout(answerTimer)
+      hasAnswered = true
       stall.start()
     },
     buffer: () => incoming.buffer(),
@@ -98,7 +100,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     drained: async () => {
       if (stall.failure !== undefined) throw stall.failure
       await drained()
-      stall.start()
+      if (hasAnswered) stall.start()
     },
     setContributor: (contributor) => {
       if (!isOver) options.setContributor(contributor)

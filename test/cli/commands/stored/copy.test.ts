@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { OCI_MANIFEST } from '../../../../src/oci/media-types.ts'
 import type { FakeS3 } from '../../../../testkit/object-store/fake-s3.ts'
@@ -8,6 +10,7 @@ import type { FaultyUpstream } from '../../../../testkit/registries/faulty-upstr
 import { MIB, type RunningAgent, startAgent, startUpstream } from '../../../agent/running-agent.ts'
 import { startFake } from '../../../object-store/bucket-fixture.ts'
 import { dataKey, layerLink, manifestLink, tagLink } from '../../../object-store/filled-bucket.ts'
+import { folder } from '../../../store/folder.ts'
 import { type CommandResult, runAgent } from '../../agent-process.ts'
 
 const APP = 'up.test/app'
@@ -106,6 +109,7 @@ test('a copy that fails sets no tag, and the next one continues it', async (t) =
   const failed = await copy('up.test/app:1')
   assert.equal(failed.code, 1)
   assert.match(failed.err, /^agent: up\.test\/app:1 cannot be copied: s3:\/\/images\/cache: AccessDenied/)
+  assert.match(failed.err, /; correct that where it is written, and run the command again to continue$/m)
   assert.equal(fake.objects.get(tagLink(APP, '1')), undefined)
   assert.equal(fake.objects.get(large), undefined)
   fake.faultOf = () => undefined
@@ -117,6 +121,19 @@ test('a copy that fails sets no tag, and the next one continues it', async (t) =
     parts.map(({ query }) => /partNumber=\d/.exec(query)?.[0]),
     ['partNumber=2'],
   )
+})
+
+test('in the bucket of the settings names have the registry as the settings say', async (t) => {
+  const { fake, upstream, copy } = await setUp(t)
+  addImage(upstream)
+  const config = join(await folder(t), 'leat.yaml')
+  const setting = `objectStore:\n  url: s3://images/cache\n  endpoint: ${fake.endpoint}\n  registry: up.test\n`
+  await writeFile(config, setting)
+  assert.equal((await copy('up.test/app:1', '--config', config)).code, 0)
+  assert.ok(fake.objects.get(tagLink('app', '1')) !== undefined)
+  await writeFile(config, setting.replace('images/cache', 'images/other'))
+  assert.equal((await copy('up.test/app:1', '--config', config)).code, 0)
+  assert.ok(fake.objects.get(tagLink(APP, '1')) !== undefined)
 })
 
 test('a wrong place is refused before anything is read', async () => {

@@ -57,7 +57,7 @@ test('gc --object-store says what is missing', async (t) => {
     [denied.code, denied.err],
     [
       1,
-      'agent: s3://images/cache: AccessDenied (grant s3:GetObject and s3:ListBucket, and s3:PutObject for uploads).\n',
+      'agent: s3://images/cache: AccessDenied (grant s3:GetObject and s3:ListBucket, s3:PutObject for uploads, and s3:DeleteObject for agent gc --object-store).\n',
     ],
   )
 })

@@ -4,13 +4,15 @@ import { test } from 'node:test'
 import { TAIL_BYTES } from '../../../../src/fetch/flight/bytes/tail-gate.ts'
 import type { Flights } from '../../../../src/fetch/flight/flights.ts'
 import { followFlight } from '../../../../src/fetch/flight/follow.ts'
+import { openLanes } from '../../../../src/lanes/lane-pool.ts'
 import type { ByteRange } from '../../../../src/oci/range.ts'
 import { AHEAD_UNIT_BYTES } from '../../../../src/ports/blob-store.ts'
 import type { Content } from '../../../../src/ports/content.ts'
 import { Failure } from '../../../../src/ports/failure.ts'
 import type { Want } from '../../../../src/ports/source.ts'
 import { MemoryStore } from '../../../../testkit/memory/memory-store.ts'
-import { RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { type RangedRequest, RangedSource } from '../../../../testkit/registries/ranged-source.ts'
+import { folder, opened } from '../../../store/folder.ts'
 import {
   flightEnd,
   never,
@@ -29,9 +31,10 @@ const UNIT = AHEAD_UNIT_BYTES
 const BLOB = randomBytes(20 * MIB + 12_345)
 const FAR: ByteRange = { start: 15 * MIB + 7, end: 15 * MIB + 300_000 }
 /** Nothing but parts comes as long as the test runs. */
-const PARTS_ONLY = { partsQuietMs: 600_000 }
+const PARTS_ONLY = { lazyRanges: 'gated', partsQuietMs: 600_000 } as const
 /** The rest comes as soon as no part is missing. */
-const REST_AT_ONCE = { partsQuietMs: 0 }
+const REST_AT_ONCE = { lazyRanges: 'gated', partsQuietMs: 0 } as const
+const ON = { lazyRanges: 'gated' } as const
 
 async function openParts(flights: Flights, want: Want, ...ranges: ByteRange[]): Promise<Content> {
   const content = await followFlight(flights.join(want).flight, { signal: never, isForParts: true })
@@ -87,7 +90,7 @@ test('the rest comes in order after the parts, each byte once, and the content i
 
 test('a part of a content that is coming in order ends the request for all, and each byte comes once', async () => {
   const source = new RangedSource(BLOB, { stallAt: 2 * MIB })
-  const { flights, store } = setUpFlights([source])
+  const { flights, store } = setUpFlights([source], { policy: ON })
   const want = wantOf(BLOB)
   const whole = openContent(flights, want).then((content) => readWhole(content))
   const content = await openParts(flights, want, FAR)
@@ -100,9 +103,42 @@ test('a part of a content that is coming in order ends the request for all, and 
   assert.ok(store.stored.has(want.digest))
 })
 
+test('ranges after a request that ended in the middle of a unit consist of whole units', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 2 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: ON })
+  const want = wantOf(BLOB)
+  const whole = openContent(flights, want).then((content) => readWhole(content))
+  const near: ByteRange = { start: 2 * MIB, end: 3 * MIB }
+  const content = await openParts(flights, want, FAR, near)
+  await readPart(content, FAR)
+  await readPart(content, near)
+  assert.deepEqual(await whole, BLOB)
+  await content.close()
+  for (const { kind, start, end = 0 } of source.requests) {
+    if (kind === 'range') assert.deepEqual([start % UNIT, end % UNIT], [0, 0])
+    else assert.ok(end % UNIT === 0 || end === BLOB.length, `a segment ends at ${end}`)
+  }
+  assert.ok(store.stored.has(want.digest))
+})
+
+test('a request in order that ends without room in memory does not spoil the bytes after it', async (t) => {
+  const path = await folder(t)
+  const { blobs } = await opened(t, { path, lanes: openLanes({ memoryBytes: 4 * UNIT }) })
+  const source = new RangedSource(BLOB, { endsWithoutRoom: true })
+  const { flights } = setUpFlights([source], { blobs, policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const parts = [5, 10, 14, 19, 23].map((unit) => ({ start: unit * UNIT, end: (unit + 1) * UNIT }))
+  const content = await openParts(flights, want, ...parts, FAR)
+  await readPart(content, FAR)
+  await content.close()
+  const { isStored, error } = await ended
+  assert.deepEqual([isStored, error], [true, undefined])
+})
+
 test('a part that is about to come in order is waited for', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source])
+  const { flights } = setUpFlights([source], { policy: ON })
   const want = wantOf(BLOB)
   const whole = openContent(flights, want)
   const content = await openParts(flights, want, { start: MIB, end: 2 * MIB })
@@ -125,7 +161,7 @@ test('while all of the content is read, too, the transfer in order goes on', asy
 
 test('without parts a source is asked for all at once', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source])
+  const { flights } = setUpFlights([source], { policy: ON })
   assert.deepEqual(await pull(flights, wantOf(BLOB)), BLOB)
   assert.deepEqual(source.requests, [{ kind: 'in order', start: 0, end: undefined }])
 })
@@ -173,9 +209,9 @@ test('who trusts upstream gets no whole content before it is verified', async ()
   await Promise.all([content.close(), assert.rejects(tail, { code: 'stopping' })])
 })
 
-test('with lazy ranges switched off a part waits for its turn', async () => {
+test('unless lazy ranges are switched on a part waits for its turn', async () => {
   const source = new RangedSource(BLOB)
-  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'off' } })
+  const { flights } = setUpFlights([source], { policy: {} })
   const content = await openParts(flights, wantOf(BLOB), FAR)
   await readPart(content, FAR)
   assert.deepEqual(source.requests, [{ kind: 'in order', start: 0, end: undefined }])
@@ -217,10 +253,75 @@ test('a reader of parts of wrong bytes is cut off, and the next source brings al
   assert.equal(right.sentBytes, BLOB.length)
 })
 
+test('a reader goes on with bytes of the next host when those that it could read were discarded', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second' })
+  const { flights } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const target = Buffer.alloc(1000)
+  const count = await content.read(target, FAR.start)
+  assert.deepEqual(target.subarray(0, count), BLOB.subarray(FAR.start, FAR.start + count))
+  await readPart(content, FAR)
+  await content.close()
+  assert.ok(first.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+  assert.ok(second.requests.some(({ kind, start }) => kind === 'range' && start === 15 * MIB))
+})
+
+test('a reader that waits for discarded bytes can be closed', async () => {
+  const first = new RangedSource(BLOB, { name: 'first', breaksOff: true })
+  const second = new RangedSource(BLOB, { name: 'second', rangeFailure: new Failure('unsupported', 'no') })
+  const { flights, store } = setUpFlights([first, second], { policy: REST_AT_ONCE })
+  const content = await openParts(flights, wantOf(BLOB), FAR)
+  assert.ok((await content.readable(FAR.start, { signal: never })) > FAR.start)
+  store.pauseWrites()
+  while (second.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  const read = content.read(Buffer.alloc(1000), FAR.start)
+  await Promise.all([content.close(), assert.rejects(read, { code: 'stopping' })])
+  store.resumeWrites()
+})
+
+test('a part that is there already does not hold the rest up', async () => {
+  const source = new RangedSource(BLOB)
+  const { flights } = setUpFlights([source], { policy: { lazyRanges: 'gated', partsQuietMs: 50 } })
+  const want = wantOf(BLOB)
+  let isOver = false
+  const ended = flightEnd(want.digest).then(() => {
+    isOver = true
+  })
+  const content = await openParts(flights, want, FAR)
+  await readPart(content, FAR)
+  while (!isOver) {
+    content.willRead?.([FAR])
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await ended
+  await content.close()
+})
+
+test('segments grow while no part is wanted, and a part ends a large one', async () => {
+  const source = new RangedSource(BLOB, { stallAt: 4 * MIB + 777 })
+  const { flights, store } = setUpFlights([source], { policy: REST_AT_ONCE })
+  const want = wantOf(BLOB)
+  const ended = flightEnd(want.digest)
+  const near: ByteRange = { start: 2 * UNIT, end: 3 * UNIT }
+  const content = await openParts(flights, want, near)
+  await readPart(content, near)
+  const isLarge = ({ kind, start, end = 0 }: RangedRequest): boolean =>
+    kind === 'in order' && end - start > 8 * MIB
+  while (!source.requests.some(isLarge)) await new Promise((resolve) => setImmediate(resolve))
+  content.willRead?.([FAR])
+  await readPart(content, FAR)
+  await content.close()
+  assert.equal((await ended).isStored, true)
+  assert.deepEqual(Buffer.from(store.stored.get(want.digest)?.bytes ?? []), BLOB)
+})
+
 test('a content that cannot be stored comes in order', async () => {
   const source = new RangedSource(BLOB)
   const store = new MemoryStore({ limitBytes: MIB })
-  const { flights } = setUpFlights([source], { store })
+  const { flights } = setUpFlights([source], { store, policy: ON })
   const content = await openParts(flights, wantOf(BLOB), { start: MIB, end: 2 * MIB })
   await readPart(content, { start: MIB, end: 2 * MIB })
   await content.close()

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { AheadRoom } from '../../../../src/fetch/flight/ahead/ahead-room.ts'
 import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
 import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
 import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
+import { Failure } from '../../../../src/ports/failure.ts'
 import type { Intake, Source } from '../../../../src/ports/source.ts'
 import { MemoryAhead } from '../../../../testkit/memory/memory-ahead.ts'
 import { aborted, pour } from '../../../../testkit/registries/scripted-source.ts'
@@ -16,10 +18,20 @@ interface Asked {
   readonly start: number
   readonly end: number
   readonly finish: () => void
+  readonly fail: (failure: Failure) => void
+}
+
+/** Sends one byte in each turn of the event loop. */
+async function drip(intake: Intake, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    intake.filled(1)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 /** Requests to a source that answers each range when the test says so. */
-function setUp({ progressTimeoutMs = 60_000 } = {}) {
+function setUp({ progressTimeoutMs = 60_000, isDripping = false, roomBytes = 1024 * MIB } = {}) {
   const asked: Asked[] = []
   const source: Source = {
     name: 'registry',
@@ -27,7 +39,11 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     bring: () => Promise.reject(new Error('not wanted')),
     bringRange: async (_, { end }, intake: Intake, { signal }) => {
       const start = intake.position
-      await Promise.race([new Promise<void>((finish) => asked.push({ start, end, finish })), aborted(signal)])
+      if (isDripping) return drip(intake, signal)
+      await Promise.race([
+        new Promise<void>((finish, fail) => asked.push({ start, end, finish, fail })),
+        aborted(signal),
+      ])
       await pour(intake, BLOB, end)
     },
   }
@@ -40,6 +56,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
     wanted,
     inOrderTo: (position) => Math.max(position, 2 * MIB),
     slots: new RequestSlots(20),
+    room: new AheadRoom(roomBytes),
     progressTimeoutMs,
     onChange: () => void requests.start(BLOB.length),
   })
@@ -48,7 +65,7 @@ function setUp({ progressTimeoutMs = 60_000 } = {}) {
 
 test('a large range is brought by requests of 4 MiB, eight at a time', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({ start: 8 * MIB, end: 48 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
   assert.equal(requests.start(BLOB.length), true)
   assert.deepEqual(
     asked.map(({ start }) => start / MIB),
@@ -64,7 +81,7 @@ test('a large range is brought by requests of 4 MiB, eight at a time', async () 
 
 test('what comes in order is not asked for', async () => {
   const { asked, wanted, requests } = setUp()
-  wanted.add({ start: MIB, end: 3 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: MIB, end: 3 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.deepEqual(
     asked.map(({ start, end }) => [start / MIB, end / MIB]),
@@ -76,7 +93,7 @@ test('what comes in order is not asked for', async () => {
 test('without room nothing is asked for', async () => {
   const { asked, wanted, ahead, requests } = setUp()
   ahead.freeBytes = MIB
-  wanted.add({ start: 8 * MIB, end: 12 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 12 * MIB }], BLOB.length)
   assert.equal(requests.start(BLOB.length), false)
   assert.equal(asked.length, 0)
   await requests.stop()
@@ -84,23 +101,65 @@ test('without room nothing is asked for', async () => {
 
 test('a request that is stopped writes nothing more', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   await requests.stop()
   assert.equal(requests.areUnderWay, false)
   asked[0]?.finish()
   assert.equal(ahead.endFrom(8 * MIB), 8 * MIB)
-  wanted.add({ start: 10 * MIB, end: 11 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 10 * MIB, end: 11 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.equal(asked.length, 1)
 })
 
 test('a source that sends nothing three times is asked for no range any more', async () => {
   const { asked, wanted, requests } = setUp({ progressTimeoutMs: 1 })
-  wanted.add({ start: 8 * MIB, end: 9 * MIB }, BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   while (!requests.haveFailed) await new Promise((resolve) => setTimeout(resolve, 1))
   assert.equal(asked.length, 3)
   assert.equal(requests.start(BLOB.length), false)
+  await requests.stop()
+})
+
+test('a range that comes makes up for those that failed before it', async () => {
+  const { asked, wanted, ahead, requests } = setUp()
+  for (let round = 0; round < 3; round++) {
+    const start = (8 + round) * MIB
+    wanted.add({}, [{ start, end: start + MIB }], BLOB.length)
+    requests.start(BLOB.length)
+    asked.at(-1)?.fail(new Failure('unavailable', 'the connection broke'))
+    const count = asked.length
+    while (asked.length === count) await new Promise((resolve) => setImmediate(resolve))
+    asked.at(-1)?.finish()
+    while (ahead.endFrom(start) === start) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(requests.haveFailed, false)
+  await requests.stop()
+})
+
+test('when the source does not bring ranges all requests end', async () => {
+  const { asked, wanted, requests } = setUp()
+  wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
+  requests.start(BLOB.length)
+  asked[0]?.fail(new Failure('unsupported', 'no ranges'))
+  while (requests.areUnderWay) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(asked.length, 8)
+  await requests.stop()
+})
+
+test('a source that sends a byte now and then is asked for no range any more', async () => {
+  const { wanted, requests } = setUp({ progressTimeoutMs: 5, isDripping: true })
+  wanted.add({}, [{ start: 8 * MIB, end: 12 * MIB }], BLOB.length)
+  requests.start(BLOB.length)
+  while (!requests.haveFailed) await new Promise((resolve) => setImmediate(resolve))
+  await requests.stop()
+})
+
+test('where the flights together have no room for bytes ahead nothing is asked for', async () => {
+  const { asked, wanted, requests } = setUp({ roomBytes: 10 * MIB })
+  wanted.add({}, [{ start: 8 * MIB, end: 20 * MIB }], BLOB.length)
+  assert.equal(requests.start(BLOB.length), false)
+  assert.equal(asked.length, 1)
   await requests.stop()
 })

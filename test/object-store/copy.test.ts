@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { BucketCopy } from '../../src/object-store/copy.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
+import type { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
+import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
+import { NEVER, startFake } from './bucket-fixture.ts'
+import { dataKey, layerLink, makeImage, manifestLink } from './filled-bucket.ts'
+
+const REPOSITORY = { registry: 'up.test', name: 'app' }
+const MONTH_AGO = Date.now() - 30 * 86_400_000
+
+function openCopy(
+  t: TestContext,
+  { endpoint }: FakeS3,
+  { registry, isDryRun = false }: { registry?: string; isDryRun?: boolean } = {},
+): BucketCopy {
+  const place = { bucket: 'images', prefix: 'cache', endpoint, environment: TEST_KEYS }
+  const copy = new BucketCopy(
+    { ...place, ...(registry === undefined ? {} : { registry }) },
+    { userAgent: 'leat/test', proxies: undefined, isDryRun, ...NEVER },
+  )
+  addCleanup(t, () => copy.close())
+  return copy
+}
+
+test('old bytes are made young as soon as they count as there', async (t) => {
+  const fake = await startFake(t)
+  const [blob = assert.fail()] = makeImage().blobs
+  const key = dataKey(blob.digest)
+  fake.objects.put(key, blob.bytes, MONTH_AGO)
+  const sized = { digest: blob.digest, size: blob.bytes.length }
+  assert.equal(await openCopy(t, fake, { isDryRun: true }).has(sized), true)
+  assert.equal(fake.objects.get(key)?.modifiedAt, MONTH_AGO)
+  assert.equal(await openCopy(t, fake).has(sized), true)
+  assert.ok((fake.objects.get(key)?.modifiedAt ?? 0) > MONTH_AGO)
+})
+
+test('bytes that are removed before they are made young do not count as there', async (t) => {
+  const fake = await startFake(t)
+  const [blob = assert.fail()] = makeImage().blobs
+  fake.objects.put(dataKey(blob.digest), blob.bytes, MONTH_AGO)
+  fake.faultOf = ({ method, key }) => {
+    if (method === 'PUT') fake.objects.delete(key)
+    return undefined
+  }
+  assert.equal(await openCopy(t, fake).has({ digest: blob.digest, size: blob.bytes.length }), false)
+})
+
+test('a link to bytes that were removed is not written, and the copy fails', async (t) => {
+  const fake = await startFake(t)
+  const [blob = assert.fail()] = makeImage().blobs
+  await assert.rejects(openCopy(t, fake).link(REPOSITORY, 'blob', blob.digest), {
+    code: 'unavailable',
+    message: `s3://images/cache: ${blob.digest} was removed while it was copied.`,
+  })
+  assert.equal(fake.objects.get(layerLink('up.test/app', blob.digest)), undefined)
+})
+
+test('a manifest that is removed after it was found is written again', async (t) => {
+  const fake = await startFake(t)
+  const { manifest } = makeImage()
+  const key = dataKey(manifest.digest)
+  fake.objects.put(key, manifest.bytes, MONTH_AGO)
+  fake.faultOf = (request) => {
+    if (request.method === 'HEAD' && request.key === key && fake.objects.get(key)?.modifiedAt === MONTH_AGO)
+      fake.objects.delete(key)
+    return undefined
+  }
+  await openCopy(t, fake).addManifest(REPOSITORY, manifest)
+  assert.deepEqual(fake.objects.get(key)?.bytes, manifest.bytes)
+  assert.ok(fake.objects.get(manifestLink('up.test/app', manifest.digest)) !== undefined)
+})
+
+test('a bucket of one registry has its repositories without the registry, and holds no others', async (t) => {
+  const fake = await startFake(t)
+  const copy = openCopy(t, fake, { registry: 'up.test' })
+  const { manifest } = makeImage()
+  await copy.addManifest(REPOSITORY, manifest)
+  assert.ok(fake.objects.get(manifestLink('app', manifest.digest)) !== undefined)
+  assert.equal(copy.holds(REPOSITORY), true)
+  assert.equal(copy.holds({ registry: 'other.test', name: 'app' }), false)
+})
