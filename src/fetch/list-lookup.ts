@@ -2,7 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
 import { addReferrers } from '../oci/referrers.ts'
 import type { CachedList, Catalog } from '../ports/catalog.ts'
-import type { Registry } from '../ports/registry.ts'
+import type { HeadRequestOptions, Registry } from '../ports/registry.ts'
 import type { CacheResult } from '../ports/resolver.ts'
 import type { AnswerTimes, Revalidation } from './freshness.ts'
 import { ImportedEntries } from './imported-entries.ts'
@@ -19,6 +19,8 @@ export interface ListLookupOptions {
 interface ListRequest {
   readonly repository: Repository
   readonly topic: string
+  /** A registry has an empty list of referrers for names that it does not know, too. */
+  readonly isEmpty: (list: Uint8Array) => boolean
   /** When an import last added to the list; undefined: none has. */
   readonly importedAt: number | undefined
 }
@@ -47,7 +49,8 @@ export class ListLookup {
     options: { signal: AbortSignal },
   ): Promise<{ readonly tags: readonly string[]; readonly cacheResult: CacheResult }> {
     const imported = await this.#imported.tags(repository)
-    const request = { repository, topic: 'tags', importedAt: imported?.importedAt }
+    const isEmpty = ({ length }: Uint8Array): boolean => length === 0
+    const request = { repository, topic: 'tags', isEmpty, importedAt: imported?.importedAt }
     const { body, cacheResult } = await this.#find(request, options, async (renewal) => {
       const tags = await this.#registry.tags(repository, renewal)
       return Buffer.from(tags.join('\n'))
@@ -64,7 +67,9 @@ export class ListLookup {
     options: { signal: AbortSignal },
   ): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
     const imported = await this.#imported.referrers(repository, subject)
-    const request = { repository, topic: `referrers/${subject}`, importedAt: imported?.importedAt }
+    const isEmpty = (list: Uint8Array): boolean => listedManifests(list).length === 0
+    const topic = `referrers/${subject}`
+    const request = { repository, topic, isEmpty, importedAt: imported?.importedAt }
     const { body, cacheResult } = await this.#find(request, options, (renewal) =>
       this.#registry.referrers(repository, subject, renewal),
     )
@@ -74,18 +79,22 @@ export class ListLookup {
   }
 
   async #find(
-    { repository, topic, importedAt }: ListRequest,
+    request: ListRequest,
     options: { signal: AbortSignal },
-    askUpstream: (options: { signal: AbortSignal }) => Promise<Uint8Array>,
+    askUpstream: (options: HeadRequestOptions) => Promise<Uint8Array>,
   ): Promise<{ readonly body: Uint8Array; readonly cacheResult: CacheResult }> {
+    const { repository, topic, isEmpty } = request
     const { value, cacheResult } = await this.#revalidation.get<CachedList & AnswerTimes>(
       {
         key: `${topic} ${repositoryKey(repository)}`,
         freshness: this.#registry.freshness(repository),
-        load: () => this.#known({ repository, topic, importedAt }),
+        load: () => this.#known(request),
         askUpstream: async (renewal) => {
           await this.#knownNames.beforeReading(repository)
-          const list: CachedList = { body: await askUpstream(renewal), checkedAt: Date.now() }
+          const isUpstreamOnly = await this.#knownNames.isInDoubt(repository)
+          const body = await askUpstream({ ...renewal, isUpstreamOnly })
+          const list: CachedList = { body, checkedAt: Date.now() }
+          if (!isEmpty(body)) await this.#knownNames.beforeStoring(repository)
           // The client gets its answer although a full disk remembers nothing new.
           await this.#catalog.rememberList(repository, topic, list).catch(() => {})
           return list
@@ -97,11 +106,8 @@ export class ListLookup {
     return { body: value.body, cacheResult }
   }
 
-  async #known({
-    repository,
-    topic,
-    importedAt,
-  }: ListRequest): Promise<(CachedList & AnswerTimes) | undefined> {
+  async #known(request: ListRequest): Promise<(CachedList & AnswerTimes) | undefined> {
+    const { repository, topic, importedAt } = request
     if (await this.#knownNames.isInDoubt(repository)) return undefined
     const known = await this.#catalog.cachedList(repository, topic)
     if (importedAt === undefined) return known

@@ -60,6 +60,7 @@ export class CachingResolver implements Resolver {
       beforeReading: ({ repository }) => knownNames.beforeReading(repository),
       describe: async (want, incoming, declaredType) => {
         const description = await largeManifests.describe(want, incoming, declaredType)
+        await knownNames.beforeStoring(want.repository)
         // A client that has the manifest asks for what it references, which must be known by then.
         knownNames.add(want.repository, [want.digest, ...provenDigests(description)])
         return description

@@ -103,6 +103,7 @@ export class TagLookup {
   async #renew(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<TagRecord> {
     await this.#knownNames.beforeReading(repository)
     const head = await this.#registry.tag(repository, tag, options)
+    await this.#knownNames.beforeStoring(repository)
     try {
       return await this.#move(repository, tag, head, options)
     } catch (error) {

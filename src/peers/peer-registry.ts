@@ -49,7 +49,7 @@ export class PeerRegistry implements Registry {
     return this.#upstream.head(want, options)
   }
 
-  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]> {
+  tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]> {
     return this.#upstream.tags(repository, options)
   }
 
@@ -59,6 +59,10 @@ export class PeerRegistry implements Registry {
 
   isPrivate(repository: Repository): Promise<boolean> {
     return this.#upstream.isPrivate(repository)
+  }
+
+  hasCredentials(repository: Repository): Promise<boolean> {
+    return this.#upstream.hasCredentials(repository)
   }
 
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {

@@ -37,7 +37,7 @@ export interface Catalog {
   rememberKnownName(repository: Repository, digest: Digest): Promise<void>
   /** Gives those of `digests` that are known names in this repository. */
   filterKnown(repository: Repository, digests: readonly Digest[]): Promise<readonly Digest[]>
-  /** Remembers that the repository is read with credentials of this agent. */
+  /** Remembers that what is stored of the repository was read with credentials of this agent. */
   rememberCredentialed(repository: Repository): Promise<void>
   forgetCredentialed(repository: Repository): Promise<void>
   /** Lists the repositories that were read with credentials, in ASCII order of `repositoryKey`. */

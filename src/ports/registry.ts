@@ -19,7 +19,7 @@ export interface TagRequestOptions {
 
 export interface HeadRequestOptions {
   readonly signal: AbortSignal
-  /** Upstream itself is asked, and no object store that may have the content. */
+  /** Upstream itself is asked, and no object store that may have what is asked for. */
   readonly isUpstreamOnly?: boolean | undefined
 }
 
@@ -35,7 +35,7 @@ export interface Registry {
   /** Asks for the size and type of a content, with HEAD. */
   head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }>
   /** Lists every tag that upstream has, in ASCII order. */
-  tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
+  tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]>
   /**
    * Gives upstream's image index of the manifests whose subject is `subject`, from the referrers API or the fallback tag.
    * The index is empty when there are none.
@@ -43,6 +43,8 @@ export interface Registry {
   referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array>
   /** Says whether this agent would use credentials for the repository. Asks no registry and no credential helper. */
   isPrivate(repository: Repository): Promise<boolean>
+  /** As `isPrivate`, but a file of credentials that is not there at the start contains none. */
+  hasCredentials(repository: Repository): Promise<boolean>
   /** Gives how long an answer about a tag is fresh, and for how long after that it may be used while upstream fails. */
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number }
 }

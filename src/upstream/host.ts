@@ -1,5 +1,6 @@
 import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
+import { Failure } from '../ports/failure.ts'
 import type { Intake, Source, VouchedIntake, Want } from '../ports/source.ts'
 import type { Credential } from './auth/credential.ts'
 import { Credentials } from './auth/credentials.ts'
@@ -40,6 +41,9 @@ export class UpstreamHost implements Source {
   readonly #base: URL
   readonly #credentials: Credentials
   readonly #authorizedSender: AuthorizedSender
+  /** Rate limits of requests with the credentials of others, by the hash of each, and of those without any. */
+  readonly #limitsOfOthers: RateLimits
+  #anonymousSender: AuthorizedSender | undefined
   readonly #circuit: Circuit
   readonly #etags: Etags = new BoundedMap(MAX_ETAGS)
   readonly #redirectTargets = new RedirectTargets()
@@ -69,6 +73,7 @@ export class UpstreamHost implements Source {
       onChange: (open, reason) => publish('upstream.circuit', { host, open, reason }),
     })
     this.#limits = new RateLimits({ host, notices })
+    this.#limitsOfOthers = new RateLimits({ host, notices: undefined })
     const { userAgent } = upstream
     const tokenOptions = {
       ...{ send: transport.send, userAgent, signal },
@@ -104,16 +109,16 @@ export class UpstreamHost implements Source {
   }
 
   /**
-   * This host for requests with the credential of somebody else. Nothing is remembered of the credential, and refusing it
-   * is no failure of the host.
+   * This host for requests with the credential of somebody else, or without one. Only a hash of the credential is remembered,
+   * for its rate limit, and refusing it is no failure of the host. A redirect to another origin is followed for a blob only:
+   * what answers elsewhere does not know the credential.
    */
   withCredential(credential: Credential | undefined): RegistryHost {
-    const credentials = { find: async () => credential, forgetHelperAnswers() {} }
-    const limits = new RateLimits({ host: this.name, notices: undefined })
-    const sender = this.#senderWith({ credentials, limits })
+    const sender = this.#senderOfOther(credential)
     return {
       name: this.name,
-      send: (request) => this.#send(request, sender),
+      send: (request) =>
+        this.#send(request, sender, request.kind === 'blob' ? undefined : refuseToLeave(this.name)),
       urlOf: (name, path) => this.urlOf(name, path),
     }
   }
@@ -131,6 +136,14 @@ export class UpstreamHost implements Source {
   /** The URL of a path within `/v2/<name>/`. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
+  }
+
+  #senderOfOther(credential: Credential | undefined): AuthorizedSender {
+    if (credential === undefined && this.#anonymousSender !== undefined) return this.#anonymousSender
+    const credentials = { find: async () => credential, forgetHelperAnswers() {} }
+    const sender = this.#senderWith({ credentials, limits: this.#limitsOfOthers })
+    if (credential === undefined) this.#anonymousSender = sender
+    return sender
   }
 
   #senderWith(own: Pick<AuthorizedSenderOptions, 'credentials' | 'limits'>): AuthorizedSender {
@@ -154,6 +167,7 @@ export class UpstreamHost implements Source {
   async #send(
     { method, kind, path, accept, headers, name, signal }: RegistryRequest,
     sender: AuthorizedSender,
+    outside?: SendRequest,
   ): Promise<HttpResponse> {
     const { userAgent, scopeLimit } = this.#upstream
     const request: HttpRequest = {
@@ -174,7 +188,7 @@ export class UpstreamHost implements Source {
     const registry = this.#guarded(send)
     return followRedirects(request, {
       registry: (next) => sender.send(registry, next, this.#fullName(name)),
-      outside: send,
+      outside: outside ?? send,
       scopeLimit: () => this.#resolveScope(),
       targets: this.#redirectTargets,
     })
@@ -210,5 +224,12 @@ export class UpstreamHost implements Source {
       this.#scopeLimit = { value, until: performance.now() + SCOPE_TTL_MS }
     }
     return this.#scopeLimit.value
+  }
+}
+
+function refuseToLeave(source: string): SendRequest {
+  return async ({ url }) => {
+    const message = `${source} redirects to ${url.host}, which cannot say who may pull`
+    throw new Failure('unavailable', message, { source })
   }
 }

@@ -99,6 +99,11 @@ class RegistryUpstreams implements Upstreams {
     return this.#privateRepositories.isPrivate(this.#registrations.upstreamOf(repository), repository.name)
   }
 
+  hasCredentials(repository: Repository): Promise<boolean> {
+    const upstream = this.#registrations.upstreamOf(repository)
+    return this.#privateRepositories.hasCredentials(upstream, repository.name)
+  }
+
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {
     const { tagTtlMs, staleIfErrorMs } = this.#registrations.upstreamOf(repository)
     return { tagTtlMs, staleIfErrorMs }

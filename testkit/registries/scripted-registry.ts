@@ -1,7 +1,7 @@
 import type { Digest } from '../../src/oci/digest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import { Failure } from '../../src/ports/failure.ts'
-import type { Registry, TagHead } from '../../src/ports/registry.ts'
+import type { HeadRequestOptions, Registry, TagHead } from '../../src/ports/registry.ts'
 import type { Source, Want } from '../../src/ports/source.ts'
 import { digestOf } from '../memory/digests.ts'
 import { ScriptedSource, sends } from './scripted-source.ts'
@@ -75,7 +75,7 @@ export class ScriptedRegistry implements Registry {
     return { size: found.bytes.length, mediaType: found.mediaType }
   }
 
-  async tags(repository: Repository): Promise<readonly string[]> {
+  async tags(repository: Repository, _options?: HeadRequestOptions): Promise<readonly string[]> {
     this.asked.tags += 1
     await this.#applyFaults()
     const prefix = `${repositoryKey(repository)}:`
@@ -89,6 +89,10 @@ export class ScriptedRegistry implements Registry {
     this.asked.referrers += 1
     await this.#applyFaults()
     return this.referrersIndex
+  }
+
+  hasCredentials(repository: Repository): Promise<boolean> {
+    return this.isPrivate(repository)
   }
 
   async isPrivate(repository: Repository): Promise<boolean> {

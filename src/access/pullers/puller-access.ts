@@ -32,7 +32,7 @@ const EVERYBODY: Proof = { key: 'everybody', login: undefined }
 const BASIC = ['Basic realm="leat", charset="UTF-8"']
 const LOGIN = 'the registry gives this image only to those who log in; send the login for the registry'
 const ABSENT = 'the registry does not give this image to the client, or it does not exist'
-const UNKNOWN = 'the registry cannot be asked whether the client may have this image'
+const UNKNOWN = 'the registry cannot be asked now whether the client may have this image'
 const FOREIGN = 'the registry does not give this blob to everybody, so that it cannot be mounted'
 
 /**
@@ -97,7 +97,7 @@ export class PullerAccess implements AccessControl {
       if (right === 'confirmed') return undefined
       if (right === 'unknown' && this.#questions.isConfirmed({ ...proof, repository }, staleMs))
         return undefined
-      isUnknown ||= right === 'unknown'
+      isUnknown ||= right === 'unknown' || right === 'not-asked'
     }
     // A client that has sent an empty login has none, and would give up after a second challenge.
     if (authorization === undefined && this.#takesPasswords)

@@ -1,5 +1,5 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { HOST_SCHEMA, parseHost } from './address.ts'
+import { HOST_SCHEMA, isLoopback, parseHost } from './address.ts'
 import { DURATION_SCHEMA, parseDuration } from './duration.ts'
 import {
   type Format,
@@ -125,11 +125,10 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     return refuse(item, 'has no namespace; expected the registry that clients ask for, such as docker.io')
   }
   if (given.host?.length === 0) return refuse(item, 'has an empty list of hosts; give one or leave host out')
-  if (given.authorize !== undefined && (given.host?.length ?? 1) > 1)
-    return refuse(
-      item,
-      'has several hosts and authorize; give one host, that of the registry, which gets the logins of clients',
-    )
+  if (given.authorize !== undefined) {
+    const problem = authorizeProblem(given.namespace, given.host ?? [given.namespace], given.tls)
+    if (problem !== undefined) return refuse(item, problem)
+  }
   if (given.authorizeStale !== undefined && given.authorize === undefined)
     return refuse(item, 'gives authorizeStale without authorize')
   return Object.freeze({
@@ -149,6 +148,31 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     authorize: given.authorize,
     authorizeStaleMs: given.authorizeStale ?? UPSTREAM_DEFAULTS.authorizeStaleMs,
   })
+}
+
+const HUB_NAMES: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
+
+/** Why the hosts must not decide and get the logins of clients. A host on this machine belongs to whoever runs the agent. */
+function authorizeProblem(namespace: string, hosts: readonly string[], tls = true): string | undefined {
+  if (hosts.length > 1)
+    return 'has several hosts and authorize; give one host, that of the registry, which gets the logins of clients'
+  const [host = namespace] = hosts
+  const name = nameOf(host)
+  if (isLoopback(name)) return undefined
+  if (name !== nameOf(namespace))
+    return `has authorize and the host ${host}, which would get the logins that clients have for ${namespace}; leave host out, or authorize`
+  return tls
+    ? undefined
+    : 'has authorize and tls: false, which would send the logins of clients in plain text; use TLS'
+}
+
+/** The host without its port. The names of Docker Hub are one. */
+function nameOf(host: string): string {
+  const name = host
+    .toLowerCase()
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+  return HUB_NAMES.has(name) ? 'docker.io' : name
 }
 
 function credentials(

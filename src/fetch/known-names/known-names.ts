@@ -71,6 +71,11 @@ export class KnownNames {
 
   /** Called before upstream is asked for content or names of the repository. */
   beforeReading(repository: Repository): Promise<void> {
+    return this.#credentialed.noteAsked(repository)
+  }
+
+  /** Called before content or names that upstream has given of the repository are stored, or added here. */
+  beforeStoring(repository: Repository): Promise<void> {
     return this.#credentialed.add(repository)
   }
 
@@ -140,6 +145,7 @@ export class KnownNames {
       if (facts !== undefined && facts.size !== size) throw otherContentFailure()
       // The credentials may be back by now, and the answer may be theirs.
       if (isUpstreamOnly && (await this.isInDoubt(repository))) await this.#credentialed.remove(repository)
+      else await this.beforeStoring(repository)
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')
       if (failure.code === 'absent' || failure.code === 'denied') this.#denials.set(key, failure)

@@ -74,7 +74,8 @@ export class ObjectStoreRegistry implements Registry {
     )
   }
 
-  tags(repository: Repository, options: Options): Promise<readonly string[]> {
+  tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]> {
+    if (options.isUpstreamOnly) return this.#upstream.tags(repository, options)
     return this.#upstreamOr(
       (signal) => this.#upstream.tags(repository, { signal }),
       (signal) => this.#names.tags(repository, { signal }),
@@ -88,6 +89,10 @@ export class ObjectStoreRegistry implements Registry {
 
   isPrivate(repository: Repository): Promise<boolean> {
     return this.#upstream.isPrivate(repository)
+  }
+
+  hasCredentials(repository: Repository): Promise<boolean> {
+    return this.#upstream.hasCredentials(repository)
   }
 
   freshness(repository: Repository): { tagTtlMs: number; staleIfErrorMs: number } {

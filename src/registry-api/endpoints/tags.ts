@@ -16,7 +16,7 @@ export async function respondTags(
 ): Promise<void> {
   const [visible] = await access.filterListable(exchange.caller, [repository])
   if (visible === undefined) {
-    const message = 'the tags of private repositories are listed only for clients on this node'
+    const message = 'the tags of this repository are not listed for this client'
     return respondError(exchange, { status: 404, code: 'NAME_UNKNOWN', message })
   }
   const { tags, cacheResult } = await resolver.tags(repository, { signal: exchange.signal })

@@ -1,5 +1,5 @@
 import { SharedWork } from '../../lib/async/shared-work.ts'
-import type { WatchedFile } from '../../lib/watched-file.ts'
+import { FileProblem, type WatchedFile } from '../../lib/watched-file.ts'
 import { repositoryNameAtHosts, type Upstream } from '../options/options.ts'
 import { dockerConfigFile } from './credential-files.ts'
 import { type DockerConfig, findInDockerConfig } from './docker-config.ts'
@@ -11,25 +11,37 @@ import { type DockerConfig, findInDockerConfig } from './docker-config.ts'
 export class PrivateRepositories {
   readonly #files = new Map<string, WatchedFile<DockerConfig>>()
   /** Checks of many repositories at once read a file once. */
-  readonly #reading = new SharedWork<DockerConfig | undefined>()
+  readonly #reading = new SharedWork<DockerConfig | 'missing' | 'unusable'>()
 
+  /** A file that cannot be read may contain credentials. */
   async isPrivate(upstream: Upstream, name: string): Promise<boolean> {
-    const { basic, dockerConfig, hosts } = upstream
-    if (basic !== undefined) return true
-    if (dockerConfig === undefined) return false
-    const config = await this.#read(dockerConfig)
-    // A file that cannot be read may contain credentials.
-    if (config === undefined) return true
-    const fullName = repositoryNameAtHosts(upstream, name)
-    return hosts.some((host) => findInDockerConfig(config, host, fullName) !== undefined)
+    return (await this.#stateOf(upstream, name)) !== 'none'
   }
 
-  /** The parsed file; undefined when it cannot be read. */
-  #read(path: string): Promise<DockerConfig | undefined> {
-    const read = (): Promise<DockerConfig | undefined> =>
+  /** As `isPrivate`, but a file that is not there any more contains nothing. */
+  async hasCredentials(upstream: Upstream, name: string): Promise<boolean> {
+    return (await this.#stateOf(upstream, name)) === 'some'
+  }
+
+  async #stateOf(upstream: Upstream, name: string): Promise<'some' | 'none' | 'missing'> {
+    const { basic, dockerConfig, hosts } = upstream
+    if (basic !== undefined) return 'some'
+    if (dockerConfig === undefined) return 'none'
+    const config = await this.#read(dockerConfig)
+    if (config === 'missing') return 'missing'
+    if (config === 'unusable') return 'some'
+    const fullName = repositoryNameAtHosts(upstream, name)
+    return hosts.some((host) => findInDockerConfig(config, host, fullName) !== undefined) ? 'some' : 'none'
+  }
+
+  /** The parsed file, or why there is none. */
+  #read(path: string): Promise<DockerConfig | 'missing' | 'unusable'> {
+    const read = (): Promise<DockerConfig | 'missing' | 'unusable'> =>
       this.#file(path)
         .read()
-        .catch(() => undefined)
+        .catch((error: unknown) =>
+          error instanceof FileProblem && error.code === 'ENOENT' ? 'missing' : 'unusable',
+        )
     return this.#reading.run(path, read).promise
   }
 

@@ -148,6 +148,41 @@ test('while the registry cannot be asked, its last answer counts for the time of
   assert.equal(await kindOf(decide(ALICE, pull(PRIVATE))), 'unavailable')
 })
 
+test('a right that the agent does not ask about because of its own limits does not count', async () => {
+  const { decide, state } = open()
+  await decide(ALICE, pull(PRIVATE))
+  state.now += 6 * MINUTE_MS
+  for (let n = 0; n < 30; n += 1) await decide(from(basic('alice', `guess ${n}`)), pull(PRIVATE))
+  const got = await decide(ALICE, pull(PRIVATE))
+  assert.deepEqual([got.decision.kind, got.asked], ['unavailable', []])
+})
+
+test('a content that the registry does not have takes no right away', async () => {
+  const { decide, state } = open()
+  await decide(ALICE, pull(PRIVATE))
+  state.now += 6 * MINUTE_MS
+  const missing = await decide(ALICE, pull(PRIVATE, 'none'))
+  assert.deepEqual(missing.asked, [
+    '-:- corp.test/team/app none',
+    'alice:right corp.test/team/app none',
+    'alice:right corp.test/team/app v1',
+  ])
+  state.now += 6 * MINUTE_MS
+  state.failure = 'unavailable'
+  assert.equal(await kindOf(decide(ALICE, pull(PRIVATE))), 'allowed')
+})
+
+test('a registry that says to those without a right that there is nothing takes the right away', async () => {
+  const { decide, state } = open()
+  await decide(ALICE, pull(PRIVATE))
+  state.now += 6 * MINUTE_MS
+  state.failure = 'absent'
+  assert.equal(await kindOf(decide(ALICE, pull(PRIVATE, 'v2'))), 'absent')
+  state.now += MINUTE_MS
+  state.failure = 'unavailable'
+  assert.equal(await kindOf(decide(ALICE, pull(PRIVATE))), 'unavailable')
+})
+
 test('a registry gets no login of a client whose request is for this agent, too', async () => {
   const { decide } = open()
   const push: Wish = { action: 'push', repository: OWN }

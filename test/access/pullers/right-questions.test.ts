@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Right, RightQuestions } from '../../../src/access/pullers/right-questions.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 
 const APP = { registry: 'corp.test', name: 'app' }
 
-function question(key: string) {
+function question(key: string, address = '127.0.0.1') {
   const content = { kind: 'tags' } as const
-  return { repository: APP, content, key, login: undefined, address: '127.0.0.1' }
+  return { repository: APP, content, key, login: undefined, address }
 }
 
-test('the same question is asked once at a time, eight are asked at once, and of too many the answer is unknown', async () => {
+test('the same question is asked once at a time, and eight are asked at once', async () => {
   const answer = new Deferred<void>()
   let asked = 0
   const questions = new RightQuestions({
@@ -22,11 +23,26 @@ test('the same question is asked once at a time, eight are asked at once, and of
   const same = [questions.find(question('same')), questions.find(question('same'))]
   const more: Promise<Right>[] = []
   for (let n = 1; n < 64; n += 1) more.push(questions.find(question(`${n}`)))
-  assert.equal(await questions.find(question('one more')), 'unknown')
+  await turn()
   assert.equal(asked, 8)
   answer.resolve()
   assert.deepEqual(new Set(await Promise.all([...same, ...more])), new Set(['confirmed']))
   assert.equal(asked, 64)
+})
+
+test('one address has a quarter of the questions that wait, and of too many none is asked', async () => {
+  const answer = new Deferred<void>()
+  const questions = new RightQuestions({ confirm: () => answer.promise })
+  const pending: Promise<Right>[] = []
+  for (let host = 1; host <= 4; host += 1) {
+    const address = `192.0.2.${host}`
+    for (let n = 0; n < 64; n += 1) pending.push(questions.find(question(`${host} ${n}`, address)))
+    assert.equal(await questions.find(question(`${host} more`, address)), 'not-asked')
+  }
+  assert.equal(await questions.find(question('more', '192.0.2.5')), 'not-asked')
+  answer.resolve()
+  assert.deepEqual(new Set(await Promise.all(pending)), new Set(['confirmed']))
+  assert.equal(await questions.find(question('more', '192.0.2.5')), 'confirmed')
 })
 
 test('an error that is no answer of the registry leaves the right unknown, and is not remembered', async () => {

@@ -80,6 +80,30 @@ test('a registry that decides about pulls has one host, and no passwords beside 
   for (const [more, expected] of table) assert.match(await problem(upstream(more)), expected, more)
 })
 
+test('a registry that decides about pulls has its own host, with TLS unless it is on this machine', async () => {
+  const upstream = (namespace: string, more: string) =>
+    `upstreams:\n  - namespace: ${namespace}\n    authorize: upstream\n    ${more}\n`
+  const good: readonly [string, string][] = [
+    ['a.io', 'host: A.io:5000'],
+    ['docker.io', 'host: registry-1.docker.io'],
+    ['a.io', 'host: 127.0.0.1:5000\n    tls: false'],
+    ['a.io', 'host: localhost:5000\n    tls: false'],
+    ['a.io', 'host: "[::1]:5000"\n    tls: false'],
+    ['localhost:5000', 'tls: false'],
+  ]
+  for (const [namespace, more] of good) await loadSettings(await given(upstream(namespace, more)))
+  const table: readonly [string, RegExp][] = [
+    [
+      'host: mirror.a.io',
+      /has authorize and the host mirror\.a\.io, which would get the logins .* for a\.io;/,
+    ],
+    ['host: 10.0.0.1:5000', /has authorize and the host 10\.0\.0\.1:5000/],
+    ['tls: false', /has authorize and tls: false, .* in plain text; use TLS/],
+    ['host: a.io:5000\n    tls: false', /has authorize and tls: false/],
+  ]
+  for (const [more, expected] of table) assert.match(await problem(upstream('a.io', more)), expected, more)
+})
+
 test('credentials that are incomplete, or are given in several ways, are refused', async () => {
   const upstream = (more: string) => `upstreams:\n  - namespace: a.io\n    ${more}\n`
   const table: readonly [string, RegExp][] = [

@@ -4,6 +4,8 @@ import { test } from 'node:test'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import { Failure } from '../../../src/ports/failure.ts'
+import type { HeadRequestOptions } from '../../../src/ports/registry.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { MemoryCatalog } from '../../../testkit/memory/memory-catalog.ts'
 import { bodyOf } from '../../../testkit/memory/read-body.ts'
 import { alpine, manifestOf, setUpResolver, signal } from '../support/resolver.ts'
@@ -135,6 +137,59 @@ test('an answer of upstream that the credentials may have brought removes no dou
   }
   await bodyOf(await resolver.blob(mine, digests.layer, { signal }))
   assert.deepEqual(await catalog.credentialed(), [mine])
+})
+
+test('names that upstream does not have are not remembered, whatever is asked of them', async () => {
+  const { resolver, registry, catalog, pull } = setUpResolver()
+  const digest = registry.add(randomBytes(1000))
+  await pull(alpine, digest)
+  registry.privateRegistries.add(mine.registry)
+  registry.referrersIndex = Buffer.from('{"schemaVersion":2,"manifests":[]}')
+  const none = digestOf(Buffer.from('none'))
+  assert.deepEqual((await resolver.tags(mine, { signal })).tags, [])
+  await resolver.referrers(mine, none, { signal })
+  registry.failure = new Failure('absent', 'no such repository')
+  for (const ask of [
+    () => resolver.manifestByTag(mine, 'v1', { signal }),
+    () => resolver.manifestByDigest(mine, none, { signal }),
+    () => resolver.manifestHead(mine, none, { signal }),
+    () => resolver.blob(mine, none, { signal }).then(bodyOf),
+    () => resolver.blob(mine, digest, { signal }),
+    () => resolver.tags({ ...mine, name: 'other' }, { signal }),
+  ])
+    await assert.rejects(ask, Failure)
+  assert.deepEqual(await catalog.credentialed(), [])
+})
+
+test('a repository of which nothing was stored is forgotten at the next start', async () => {
+  const { catalog, restart } = await pulled()
+  await catalog.rememberCredentialed({ ...mine, name: 'none' })
+  const { resolver } = restart()
+  assert.equal(await resolver.isPrivate({ ...mine, name: 'none' }), false)
+  assert.deepEqual(await catalog.credentialed(), [mine])
+})
+
+test('what was cached with a file of credentials that is not there any more is in doubt, and its name stays private', async () => {
+  const { digests, restart } = await pulled()
+  const { resolver, registry } = restart()
+  registry.privateRegistries.add(mine.registry)
+  registry.hasCredentials = async () => false
+  registry.failure = AWAY
+  for (const ask of ways(resolver, digests)) await assert.rejects(ask, { code: 'unavailable' })
+  assert.equal(await resolver.isPrivate(mine), true)
+})
+
+test('upstream itself is asked for the tags of a repository in doubt', async () => {
+  const { registry, restart } = await pulled()
+  const again = restart()
+  const asked: unknown[] = []
+  again.registry.tags = async (_, { isUpstreamOnly }: HeadRequestOptions) => {
+    asked.push(isUpstreamOnly)
+    throw AWAY
+  }
+  await assert.rejects(again.resolver.tags(mine, { signal }), { code: 'unavailable' })
+  await assert.rejects(again.resolver.tags({ ...mine, name: 'other' }, { signal }), { code: 'unavailable' })
+  assert.deepEqual([asked, registry.asked.tags], [[true, false], 1])
 })
 
 test('a catalog that cannot be written changes no pull', async () => {

@@ -7,7 +7,7 @@ import { BucketNames } from '../../../src/object-store/reading/bucket-names.ts'
 import { BucketSource } from '../../../src/object-store/reading/bucket-source.ts'
 import { ObjectStoreRegistry } from '../../../src/object-store/reading/object-store-registry.ts'
 import { Failure } from '../../../src/ports/failure.ts'
-import type { Registry, TagHead } from '../../../src/ports/registry.ts'
+import type { HeadRequestOptions, Registry, TagHead } from '../../../src/ports/registry.ts'
 import type { FakeS3 } from '../../../testkit/object-store/fake-s3.ts'
 import { NEVER, openBucket, startFake } from '../bucket-fixture.ts'
 import { fillBucket, makeImage, tagLink } from '../filled-bucket.ts'
@@ -35,9 +35,10 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
       return answer.promise
     },
     head: () => Promise.reject(new Failure('unavailable', 'upstream is away')),
-    tags: unused,
+    tags: () => Promise.reject(new Failure('unavailable', 'upstream is away')),
     referrers: unused,
     isPrivate: unused,
+    hasCredentials: unused,
     freshness: () => ({ tagTtlMs, staleIfErrorMs: 10 * HOUR_MS }),
   }
   const registry = new ObjectStoreRegistry({
@@ -47,7 +48,8 @@ async function setUp(t: TestContext, { ageMs, tagTtlMs }: { ageMs: number; tagTt
     limits: { upstreamAloneMs: 1, bucketMs: 600_000, lateMs: 600_000 },
   })
   const digest = async () => (await registry.tag(REPOSITORY, '1', NEVER)).digest
-  return { fake, answers, digest, head: registry.head.bind(registry) }
+  const tags = (options: HeadRequestOptions) => registry.tags(REPOSITORY, options)
+  return { fake, answers, digest, tags, head: registry.head.bind(registry) }
 }
 
 function setLinkAge(fake: FakeS3, ageMs: number): void {
@@ -104,4 +106,10 @@ test('upstream alone says whether it has a content when the bucket must not be a
   const want = { kind: 'manifest', repository: REPOSITORY, digest: OLD.manifest.digest } as const
   await assert.rejects(head(want, { ...NEVER, isUpstreamOnly: true }), { code: 'unavailable' })
   assert.equal((await head(want, NEVER)).size, OLD.manifest.bytes.length)
+})
+
+test('upstream alone says which tags there are when the bucket must not be asked', async (t) => {
+  const { tags } = await setUp(t, { ageMs: 0, tagTtlMs: 0 })
+  await assert.rejects(tags({ ...NEVER, isUpstreamOnly: true }), { code: 'unavailable' })
+  assert.deepEqual(await tags(NEVER), ['1'])
 })

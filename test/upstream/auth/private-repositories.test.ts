@@ -109,12 +109,17 @@ test('a file that cannot be read counts as credentials, until it can be read', a
   const upstreams = createUpstreams({ dockerConfig })
   t.after(() => upstreams.close())
   assert.equal(await upstreams.isPrivate(TEAM), true)
+  assert.equal(await upstreams.hasCredentials(TEAM), false, 'a file that is not there contains none')
   await writeFile(dockerConfig, '{ "auths": ')
   assert.equal(await upstreams.isPrivate(TEAM), true)
+  assert.equal(await upstreams.hasCredentials(TEAM), true)
   await writeFile(dockerConfig, '{}')
   assert.equal(await upstreams.isPrivate(TEAM), false)
+  assert.equal(await upstreams.hasCredentials(TEAM), false)
   await writeFile(dockerConfig, JSON.stringify({ auths: { 'r.example': auth } }))
   assert.equal(await upstreams.isPrivate(TEAM), true)
+  await rm(dockerConfig)
+  assert.equal(await upstreams.hasCredentials(TEAM), true, 'the last good file counts')
 })
 
 test('checks of many registries add no upstream', async (t) => {

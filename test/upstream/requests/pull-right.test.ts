@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import type { WantedContent } from '../../../src/ports/access/pull-rights.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 import { open } from '../opened.ts'
 
 const { signal } = new AbortController()
@@ -46,6 +49,67 @@ test('a question has its own token, and never a credential of the agent', async 
   assert.ok(!JSON.stringify(server.requests).includes(own))
   // The agent's own requests use neither the token nor the login of a client.
   await assert.rejects(upstreams.tag(repository, 'v1', { signal }), { code: 'denied' })
+})
+
+test('an answer with the status 200 is a right only if it is about the content', async (t) => {
+  const { server, upstreams, repository } = await open(t, { authorize: 'upstream' })
+  const { confirm } = upstreams.pullRights
+  const [digest, other] = [digestOf(Buffer.from('a')), digestOf(Buffer.from('b'))]
+  const html = { 'content-type': 'text/html; charset=utf-8' }
+  const manifest = { kind: 'manifest', reference: 'v1' } as const
+  const byDigest = { kind: 'manifest', reference: digest } as const
+  const tags = { kind: 'tags' } as const
+  const table: readonly [WantedContent, Readonly<Record<string, string>>, string, boolean][] = [
+    [manifest, { 'content-type': OCI_MANIFEST }, '', true],
+    [manifest, { 'docker-content-digest': other }, '', true],
+    [manifest, {}, '', false],
+    [manifest, { 'content-type': 'application/json' }, '', false],
+    [manifest, { ...html, 'docker-content-digest': other }, '', false],
+    [manifest, { 'docker-content-digest': 'none', 'content-type': OCI_MANIFEST }, '', false],
+    [byDigest, { 'docker-content-digest': digest }, '', true],
+    [byDigest, { 'docker-content-digest': other, 'content-type': OCI_MANIFEST }, '', false],
+    [{ kind: 'blob', digest }, {}, '', true],
+    [{ kind: 'blob', digest }, html, '', false],
+    [tags, {}, '{"name":"team/app","tags":["v1"]}', true],
+    [tags, {}, '{"name":"team/app","tags":null}', true],
+    [tags, html, '{"tags":[]}', false],
+    [tags, {}, '<html>log in</html>', false],
+    [tags, {}, '{"login":"first"}', false],
+  ]
+  for (const [content, headers, body, isRight] of table) {
+    const target =
+      content.kind === 'manifest' ? content.reference : content.kind === 'blob' ? content.digest : 'tags/list'
+    server.fault(target, { times: 1, status: 200, headers, body })
+    const asked = confirm(repository, content, LOGIN, { signal })
+    if (isRight) await asked
+    else await assert.rejects(asked, { code: 'unavailable' }, JSON.stringify([content, headers, body]))
+  }
+})
+
+test('an answer of another origin is a right for a blob only', async (t) => {
+  const { server, upstreams, repository } = await open(t, { authorize: 'upstream' })
+  const { confirm } = upstreams.pullRights
+  server.addManifest('team/app', 'v1', '{"schemaVersion":2}')
+  const digest = server.addBlob(Buffer.from('layer'))
+  for (const target of ['v1', 'tags/list', digest]) server.fault(target, { redirect: {} })
+  await confirm(repository, { kind: 'blob', digest }, LOGIN, { signal })
+  for (const content of [{ kind: 'manifest', reference: 'v1' }, { kind: 'tags' }] as const)
+    await assert.rejects(confirm(repository, content, LOGIN, { signal }), { code: 'unavailable' })
+})
+
+test('after a 429 no question with the same login is sent until the time that it names', async (t) => {
+  const { server, upstreams, repository } = await open(t, { authorize: 'upstream' })
+  const { confirm } = upstreams.pullRights
+  server.addManifest('team/app', 'v1', '{"schemaVersion":2}')
+  const question = [repository, { kind: 'manifest', reference: 'v1' }] as const
+  for (const login of [LOGIN, undefined]) {
+    server.fault('v1', { times: 1, status: 429, headers: { 'retry-after': '600' } })
+    await assert.rejects(confirm(...question, login, { signal }), { code: 'busy' })
+    const asked = server.requests.length
+    await assert.rejects(confirm(...question, login, { signal }), { code: 'busy' })
+    assert.equal(server.requests.length, asked)
+  }
+  await confirm(...question, { ...LOGIN, user: 'bob' }, { signal })
 })
 
 test('a registry decides only where its entry says so, for the time that the entry says', async (t) => {
