@@ -95,7 +95,8 @@ describe('parts of a blob that is not stored', () => {
     const near = await readAnswer(await running.requestBlob(digest, `bytes=${MIB}-${2 * MIB - 1}`))
     assert.deepEqual(near.body, BYTES.subarray(MIB, 2 * MIB))
     assert.deepEqual((await whole).body, BYTES)
-    assert.ok(upstream.bytesSent(digest) <= BYTES.length + MIB)
+    // All that was sent before the halt may be lost, and the unit in which it ended comes whole.
+    assert.ok(upstream.bytesSent(digest) <= BYTES.length + 2 * MIB)
   })
 
   it('come in order from an upstream that knows no ranges', async (t) => {

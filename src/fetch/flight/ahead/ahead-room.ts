@@ -19,7 +19,7 @@ export class AheadRoom {
     this.#files.add(file)
   }
 
-  /** To be called when the file is closed. */
+  /** To be called when the file is closed, which frees its room. */
   remove(file: BytesAhead): void {
     this.#files.delete(file)
   }

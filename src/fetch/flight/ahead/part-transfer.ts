@@ -9,9 +9,9 @@ import type { DeclaredHead } from '../bytes/declared-head.ts'
 import { TAIL_BYTES } from '../bytes/tail-gate.ts'
 import type { Reader, Readers } from '../readers/readers.ts'
 import type { AheadRoom } from './ahead-room.ts'
+import { InOrderRequests } from './in-order-requests.ts'
 import { RangeRequests } from './range-requests.ts'
 import type { RequestSlots } from './request-slots.ts'
-import { segmentOf } from './segment.ts'
 import { WantedRanges } from './wanted-ranges.ts'
 
 export interface PartPolicy {
@@ -35,8 +35,6 @@ export interface PartTransferOptions {
   readonly onChange: () => void
 }
 
-/** How much is asked for in order after a part was wanted. Each next segment is twice as large, until another part is wanted. */
-const SEGMENT_BYTES = 8 * 1024 * 1024
 /** A larger range comes in order. */
 const MOST_PART_BYTES = 64 * 1024 * 1024
 
@@ -51,10 +49,7 @@ export class PartTransfer implements Bringing {
   /** Who has brought the bytes ahead. */
   #source: string | undefined
   #requests: RangeRequests | undefined
-  /** The request in order that is under way, and where it ends: a part that is far before the end ends it. */
-  #interruptible: { readonly controller: AbortController; readonly end: number } | undefined
-  #segmentBytes = SEGMENT_BYTES
-  #inOrderEnd = 0
+  readonly #inOrder: InOrderRequests
   #isTailWanted = false
   #areForParts = false
   #lastWantedAt = performance.now()
@@ -65,6 +60,7 @@ export class PartTransfer implements Bringing {
 
   constructor(options: PartTransferOptions) {
     this.#options = options
+    this.#inOrder = new InOrderRequests(options.want)
   }
 
   /** The reader will read only these ranges. Gives whether they can come ahead of their turn. */
@@ -76,14 +72,10 @@ export class PartTransfer implements Bringing {
     this.#areForParts = true
     if (ranges.some((range) => this.#isMissing(range))) {
       this.#lastWantedAt = performance.now()
-      this.#segmentBytes = SEGMENT_BYTES
+      this.#inOrder.shrink()
     }
     this.#isTailWanted ||= ranges.some(({ end }) => end > this.#releasableTo(size))
-    const soon = this.#options.incoming.position + SEGMENT_BYTES
-    const inOrder = this.#interruptible
-    if (ranges.some(({ start, end }) => Math.max(start, soon) < Math.min(end, inOrder?.end ?? 0))) {
-      inOrder?.controller.abort()
-    }
+    this.#inOrder.makeWayFor(ranges, this.#options.incoming.position)
     this.changed()
     return true
   }
@@ -135,8 +127,8 @@ export class PartTransfer implements Bringing {
     const ahead = this.#ahead
     this.#ahead = undefined
     this.#wanted.lookAgain()
-    await ahead?.close()
     if (ahead !== undefined) this.#options.room.remove(ahead)
+    await ahead?.close()
   }
 
   async close(): Promise<void> {
@@ -189,57 +181,40 @@ export class PartTransfer implements Bringing {
   }
 
   /** Brings all that is missing. False: parts were wanted meanwhile. */
-  async #bringRest(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
+  async #bringRest(source: Source, intake: VouchedIntake, options: BringOptions): Promise<boolean> {
     if (this.#requests?.haveFailed !== true) {
-      return this.#bringTo(Number.POSITIVE_INFINITY, source, intake, signal)
+      return this.#inOrder.bring(Number.POSITIVE_INFINITY, source, intake, options)
     }
-    await source.bring(this.#options.want, intake, { signal })
+    await source.bring(this.#options.want, intake, options)
     return true
   }
 
-  /** False: a part was wanted meanwhile that is far before `end`. */
-  async #bringTo(end: number, source: Source, intake: VouchedIntake, signal: AbortSignal): Promise<boolean> {
-    const controller = new AbortController()
-    this.#interruptible = { controller, end }
-    const segment = Number.isFinite(end) ? segmentOf(intake, end) : intake
-    try {
-      await source.bring(this.#options.want, segment, {
-        signal: AbortSignal.any([signal, controller.signal]),
-      })
-      return true
-    } catch (error) {
-      if (!controller.signal.aborted || signal.aborted) throw error
-      return false
-    } finally {
-      this.#interruptible = undefined
-    }
-  }
-
   /** Brings the next segment. False: the source does not say the size that way, and must be asked for all. */
-  async #bringSegment(source: Source, intake: VouchedIntake, { signal }: BringOptions): Promise<boolean> {
+  async #bringSegment(source: Source, intake: VouchedIntake, options: BringOptions): Promise<boolean> {
     const { declared } = this.#options
     const { position } = intake
     const { size } = declared
-    const end = size === undefined ? unitStart(position) + AHEAD_UNIT_BYTES : this.#segmentEnd(position, size)
-    this.#inOrderEnd = end
+    const end = this.#endOfMissing(position, this.#inOrder.segmentEnd(position, size))
     try {
-      if (await this.#bringTo(end, source, intake, signal)) this.#segmentBytes *= 2
+      await this.#inOrder.bring(end, source, intake, options)
     } catch (error) {
       // An empty content has no range (RFC 9110, 14.2).
       const isEmpty = error instanceof Failure && error.details.status === 416 && position === 0
       if (isEmpty && declared.size === undefined) return false
       throw error
     } finally {
-      this.#inOrderEnd = 0
       this.#wanted.lookAgain()
     }
     return declared.size !== undefined
   }
 
-  /** The next bytes in order, up to those that are there or on their way. */
-  #segmentEnd(position: number, size: number): number {
-    const end = Math.min(size, unitStart(position) + this.#segmentBytes)
-    for (let at = unitStart(position) + AHEAD_UNIT_BYTES; at < end; at += AHEAD_UNIT_BYTES) {
+  /** Where the bytes before `end` begin that are there or on their way; `end` if there are none. */
+  #endOfMissing(position: number, end: number): number {
+    for (
+      let at = position - (position % AHEAD_UNIT_BYTES) + AHEAD_UNIT_BYTES;
+      at < end;
+      at += AHEAD_UNIT_BYTES
+    ) {
       if (this.#ahead !== undefined && this.#ahead.endFrom(at) > at) return at
       if (this.#requests !== undefined && this.#requests.endFrom(at) > at) return at
     }
@@ -310,10 +285,7 @@ export class PartTransfer implements Bringing {
 
   #inOrderTo(position: number): number {
     const here = this.#options.incoming.position
-    return Math.max(
-      position,
-      position < here ? here : position < this.#inOrderEnd ? this.#inOrderEnd : position,
-    )
+    return Math.max(position, position < here ? here : this.#inOrder.end)
   }
 
   /** False: what is wanted must come in order. */
@@ -348,10 +320,6 @@ export class PartTransfer implements Bringing {
       onIdle(false)
     }
   }
-}
-
-function unitStart(position: number): number {
-  return position - (position % AHEAD_UNIT_BYTES)
 }
 
 function isPart({ start, end }: ByteRange, size: number): boolean {
