@@ -81,7 +81,6 @@ interface ReloadOfProgram {
 /** A reload in this process, whose agent has started with `maxBytes: 1GiB`. */
 async function openReload(t: TestContext): Promise<ReloadOfProgram> {
   const folder = await mkdtemp(join(tmpdir(), 'leat-reload-'))
-  t.after(() => rm(folder, { recursive: true }))
   const config = join(folder, 'config.yaml')
   await writeFile(config, 'maxBytes: 1GiB\n')
   const flags = { listen: '127.0.0.1:0', admin: '127.0.0.1:0', data: join(folder, 'data') }
@@ -90,11 +89,15 @@ async function openReload(t: TestContext): Promise<ReloadOfProgram> {
   const settings = await loadSettings(sources)
   const agent = createAgent(agentOptions(settings, terminal))
   await agent.start()
-  t.after(() => agent.stop({ drainMs: 0 }))
   const log = startLog({ level: 'silent', stream: { write: () => undefined } })
-  t.after(() => log.close())
   const reload = new SettingsReload({ agent, settings, hasFile: true, sources, log, terminal, retryMs: 1 })
-  t.after(() => reload.close())
+  // The reload ends first: it would notice that the folder is removed.
+  t.after(async () => {
+    await reload.close()
+    await agent.stop({ drainMs: 0 })
+    log.close()
+    await rm(folder, { recursive: true })
+  })
   return { folder, config, reload }
 }
 
