@@ -16,7 +16,6 @@ const ROOMS = [
   'observe',
   'oci',
   'peers',
-  'redirects',
   'registry-api',
   'runtimes',
   'sources',
