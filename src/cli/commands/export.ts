@@ -1,4 +1,3 @@
-import { type ExportRequest, exportImages as exportLines } from '../../export/export-run.ts'
 import { ExportError } from '../../export/targets/export-error.ts'
 import { writeSmallFile } from '../../export/targets/whole-file.ts'
 import { plain } from '../../observe/text.ts'
@@ -8,15 +7,13 @@ import {
   type Command,
   CommandError,
   DATA_FLAG,
-  type Invocation,
   JSON_FLAG,
   singleValue,
-  type Terminal,
   usageError,
 } from '../context/command.ts'
 import { asCommandError } from '../context/upkeep.ts'
 import { withImages } from '../export/images.ts'
-import { exportOutput } from '../export/output.ts'
+import { runExport } from '../export/output.ts'
 import { STATIC_FLAGS, staticOptions } from '../export/static-options.ts'
 import { openBundle, openTarget } from '../export/target.ts'
 import { parseOrigin, parseTarget } from '../export/transport.ts'
@@ -139,7 +136,9 @@ export const exportImages: Command = {
               referrers: given.switches.has('referrers'),
             }))
             const opened = await openTarget(target, { isOneNamed, namePrefix: more.namePrefix, bundle })
-            isComplete = await show({ reader, target: opened, images, signal }, given, terminal)
+            isComplete = await runExport({ reader, target: opened, images, signal }, terminal, {
+              isJson: given.switches.has('json'),
+            })
           },
         )
       }
@@ -152,20 +151,4 @@ export const exportImages: Command = {
         : asCommandError(error)
     }
   },
-}
-
-/** Runs the export, and closes its target. False: referrers that were asked for may be missing. */
-async function show(request: ExportRequest, given: Invocation, terminal: Terminal): Promise<boolean> {
-  const output = exportOutput(terminal, { isJson: given.switches.has('json') })
-  let isComplete = true
-  try {
-    for await (const line of exportLines(request)) {
-      if (line.is === 'image' && line.referrersProblem !== null) isComplete = false
-      await output.line(line)
-    }
-    return isComplete
-  } finally {
-    await request.target.close()
-    await output.end()
-  }
 }

@@ -1,4 +1,11 @@
-import type { ExportDone, ExportedImage, ExportLine, ExportProgress } from '../../export/export-run.ts'
+import {
+  type ExportDone,
+  type ExportedImage,
+  type ExportLine,
+  type ExportProgress,
+  type ExportRequest,
+  exportImages,
+} from '../../export/export-run.ts'
 import { plain, plural, sizeText, spanText } from '../../observe/text.ts'
 import type { Terminal } from '../context/command.ts'
 import type { DrawArea } from '../terminal/bars.ts'
@@ -29,11 +36,29 @@ const EXPORTED: Words = {
   advice: 'export it again when the registry answers, or leave out --referrers',
 }
 
-export function exportOutput(
+interface OutputOptions {
+  readonly isJson: boolean
+  readonly words?: Words
+}
+
+/** Runs the export, prints what it does, and closes its target. False: referrers that were asked for may be missing. */
+export async function runExport(
+  request: ExportRequest,
   terminal: Terminal,
-  { isJson, words = EXPORTED }: { isJson: boolean; words?: Words },
-): ExportOutput {
-  return isJson ? new JsonOutput(terminal) : new TextOutput(terminal, words)
+  { isJson, words = EXPORTED }: OutputOptions,
+): Promise<boolean> {
+  const output: ExportOutput = isJson ? new JsonOutput(terminal) : new TextOutput(terminal, words)
+  let isComplete = true
+  try {
+    for await (const line of exportImages(request)) {
+      if (line.is === 'image' && line.referrersProblem !== null) isComplete = false
+      await output.line(line)
+    }
+    return isComplete
+  } finally {
+    await request.target.close()
+    await output.end()
+  }
 }
 
 class JsonOutput implements ExportOutput {

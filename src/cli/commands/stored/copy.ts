@@ -1,5 +1,5 @@
 import { readProxies } from '../../../config/proxies.ts'
-import { type ExportRequest, exportImages } from '../../../export/export-run.ts'
+import type { ExportRequest } from '../../../export/export-run.ts'
 import { ExportError } from '../../../export/targets/export-error.ts'
 import { plain } from '../../../observe/text.ts'
 import { parsePlatforms } from '../../../oci/index-selection.ts'
@@ -16,7 +16,7 @@ import {
 import { asCommandError } from '../../context/upkeep.ts'
 import { bucketPlace } from '../../export/bucket-place.ts'
 import { withImages } from '../../export/images.ts'
-import { exportOutput } from '../../export/output.ts'
+import { runExport } from '../../export/output.ts'
 import { imagesOf, platformsOf } from '../../warm/image-arguments.ts'
 
 /** `agent copy REF... --to s3://BUCKET`. */
@@ -111,7 +111,7 @@ export const copy: Command = {
 }
 
 /** Runs the copy, and closes its target. False: referrers may be missing. */
-async function show(
+function show(
   request: ExportRequest & { readonly isDryRun: boolean },
   given: Invocation,
   terminal: Terminal,
@@ -120,16 +120,5 @@ async function show(
   const words = request.isDryRun
     ? { image: 'would be copied', done: 'Would copy', advice }
     : { image: 'copied', done: 'Copied', advice }
-  const output = exportOutput(terminal, { isJson: given.switches.has('json'), words })
-  let isComplete = true
-  try {
-    for await (const line of exportImages(request)) {
-      if (line.is === 'image' && line.referrersProblem !== null) isComplete = false
-      await output.line(line)
-    }
-    return isComplete
-  } finally {
-    await request.target.close()
-    await output.end()
-  }
+  return runExport(request, terminal, { isJson: given.switches.has('json'), words })
 }
