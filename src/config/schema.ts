@@ -6,7 +6,7 @@ import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
 import { type ObjectStoreSettings, objectStore } from './buckets/object-store.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
-import { type RetentionSettings, retention } from './retention.ts'
+import { type RetentionSettings, retention } from './rules/retention.ts'
 import {
   ADDRESS_SCHEMA,
   HOST_SCHEMA,

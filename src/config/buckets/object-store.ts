@@ -4,7 +4,7 @@ import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } fro
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
-import { expiryRules } from './expiry-rules.ts'
+import { expiryRules } from '../rules/expiry-rules.ts'
 import { urlText } from './url-text.ts'
 
 /** A bucket that is asked before upstream. */

@@ -112,6 +112,32 @@ test('old bytes that get their first link are made young before, and so is an ol
   assert.ok((fake.objects.get(dataKey(unlinked))?.modifiedAt ?? old) > old)
 })
 
+test('old bytes that the server does not let be copied onto themselves are sent again before their first link', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const bytes = randomBytes(1000)
+  const { config, layers } = upstream.addImage('app', '1', [bytes])
+  const [layer = assert.fail()] = layers
+  const old = Date.now() - 30 * 86_400_000
+  fake.objects.put(dataKey(layer), bytes, old)
+  fake.faultOf = ({ headers }) =>
+    headers['x-amz-copy-source'] === undefined
+      ? undefined
+      : { kind: 'error', status: 403, code: 'AccessDenied' }
+  await pull(await start(), [config, layer])
+  await until(fake, () => isThere(fake, layerLink('up.test/app', layer)))
+  assert.ok((fake.objects.get(dataKey(layer))?.modifiedAt ?? old) > old)
+})
+
+test('uploads of a node are no faster than the settings say', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const digest = upstream.addBlob(randomBytes(300_000))
+  const startedAt = performance.now()
+  await (await start({ uploadRate: 200_000 })).getBlob(digest)
+  await until(fake, () => isThere(fake, dataKey(digest)))
+  // A limiter that was idle grants the bytes of a tenth of a second at once, and one quantum before it counts.
+  assert.ok(performance.now() - startedAt > 1000)
+})
+
 test('a large blob is uploaded in parts, and under its key only when it is complete', async (t) => {
   const { fake, upstream, start } = await setUp(t)
   const bytes = randomBytes(17 * MIB)
