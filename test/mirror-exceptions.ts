@@ -65,6 +65,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/expiry/needed.ts',
   ],
   'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
+  'copies/copies.test.ts': ['copies/notifications/notification-secret.ts'],
   'config/rules/retention.test.ts': ['config/rules/tag-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/fill-policy.ts',

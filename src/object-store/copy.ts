@@ -4,6 +4,7 @@ import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import { Bucket } from './client/bucket.ts'
 import type { BucketProxies } from './client/bucket-requests.ts'
+import { CopyRecords } from './copy-records.ts'
 import { DistributionLayout, dataKey } from './layout/distribution.ts'
 import type { BucketOptions } from './options/options.ts'
 import { BucketLinks } from './upload/bucket-links.ts'
@@ -58,6 +59,11 @@ export class BucketCopy {
   /** Names the bucket for people. */
   get name(): string {
     return this.#bucket.name
+  }
+
+  /** What the bucket says of the copies in it. */
+  get records(): CopyRecords {
+    return new CopyRecords(this.#bucket)
   }
 
   /** Whether the bucket can have the repository. */
@@ -118,6 +124,18 @@ export class BucketCopy {
     const options = { signal: this.#signal }
     const keys = [this.#layout.tagIndexKey(repository, tag, digest), this.#layout.tagKey(repository, tag)]
     for (const key of keys) if (key !== undefined) await this.#links.write(key, digest, options)
+  }
+
+  /** Removes a tag. What only its image needs is removed by `agent gc --object-store`. */
+  async untag(repository: Repository, tag: string): Promise<void> {
+    const options = { signal: this.#signal }
+    const link = this.#layout.tagKey(repository, tag)
+    if (link === undefined) return
+    const folder = `${this.#layout.tagsFolder(repository)}${tag}/`
+    const others: string[] = []
+    for await (const { key } of this.#bucket.list(folder, options)) if (key !== link) others.push(key)
+    // The link itself goes last, so that an interrupted removal is continued by the next one.
+    await this.#bucket.delete([...others, link], options)
   }
 
   close(): Promise<void> {

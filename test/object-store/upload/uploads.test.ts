@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { AgentOptions } from '../../../src/agent.ts'
 import type { ObjectStoreOptions } from '../../../src/object-store/options/store-options.ts'
@@ -126,6 +128,34 @@ test('old bytes that the server does not let be copied onto themselves are sent 
   await pull(await start(), [config, layer])
   await until(fake, () => isThere(fake, layerLink('up.test/app', layer)))
   assert.ok((fake.objects.get(dataKey(layer))?.modifiedAt ?? old) > old)
+})
+
+test('what a crash has left on disk without an entry is uploaded when upstream confirms its tag', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const { manifest, config, layers } = upstream.addImage('app', '1', [randomBytes(100_000)])
+  const data = await folder(t)
+  const first = await start({ fill: 'none' }, { data })
+  await pull(first, [config, ...layers])
+  await first.stop()
+  // As after a crash between a file and its entry in the index.
+  await rm(join(data, 'index'), { recursive: true })
+  const recovered = new Promise<number>((resolve) => {
+    const unsubscribe = subscribe('store.recovered', ({ adopted }) => {
+      if (adopted > 0) resolve(adopted)
+    })
+    t.after(unsubscribe)
+  })
+  const second = await start({}, { data })
+  assert.ok((await recovered) > 0)
+  await pull(second, [config, ...layers])
+  await until(fake, () =>
+    isThere(
+      fake,
+      tagLink('up.test/app', '1'),
+      ...[manifest, config, ...layers].map(dataKey),
+      ...[config, ...layers].map((digest) => layerLink('up.test/app', digest)),
+    ),
+  )
 })
 
 test('uploads of a node are no faster than the settings say', async (t) => {
