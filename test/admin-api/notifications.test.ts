@@ -51,7 +51,11 @@ test('a registry that knows the secret of a copy has an image copied, without th
 
   for (const [init, status, error] of [
     [{ method: 'POST', body: IMAGES }, 401, /^the secret is wrong; /],
-    [{ method: 'POST', headers: { authorization: 'Bearer token-of-the-operator' }, body: IMAGES }, 401, /secret/],
+    [
+      { method: 'POST', headers: { authorization: 'Bearer token-of-the-operator' }, body: IMAGES },
+      401,
+      /secret/,
+    ],
     [{ method: 'POST', headers, body: 'no JSON' }, 400, /^the body is no notification of a registry; /],
     [{ method: 'POST', headers, body: ' '.repeat(300_000) }, 413, /^the notification has more than /],
     [{ method: 'GET', headers }, 405, /use POST$/],
