@@ -113,7 +113,9 @@ export class FakeS3 {
     const accessKey = /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]
     if (accessKey !== undefined && this.expiredKeys.has(accessKey)) return failed(400, 'ExpiredToken')
     const declared = headers['x-amz-content-sha256']
-    if (body.length > 0 && declared !== 'UNSIGNED-PAYLOAD' && declared !== sha256Of(body)) {
+    // A request without credentials declares none.
+    const isUnchecked = declared === undefined || declared === 'UNSIGNED-PAYLOAD'
+    if (body.length > 0 && !isUnchecked && declared !== sha256Of(body)) {
       return failed(400, 'XAmzContentSHA256Mismatch')
     }
     if (headers['if-none-match'] !== '*') return undefined
