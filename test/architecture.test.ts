@@ -197,7 +197,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'commands',
     '.',
   ],
-  config: ['values', 'buckets', 'access', '.'],
+  config: ['values', 'upstreams', 'buckets', 'access', '.'],
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'bucket', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],

@@ -221,10 +221,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'peers/transfer/download.test.ts': ['peers/transfer/serve.ts'],
   'peers/transfer/peer-transfer.test.ts': ['peers/transfer/tracker-client.ts'],
   'peers/wire/content/content-client.test.ts': ['peers/wire/content/response.ts'],
-  'peers/wire/content/upload.test.ts': [
-    'peers/wire/content/content-upload.ts',
-    'peers/wire/content/limited-sink.ts',
-  ],
+  'peers/wire/content/upload.test.ts': ['peers/wire/content/content-upload.ts', 'lanes/limited-sink.ts'],
   'peers/wire/control/control-session.test.ts': ['peers/wire/control/control-server.ts'],
   'peers/wire/control/exchange.test.ts': ['peers/wire/control/message-queue.ts'],
   'peers/wire/peer-client.test.ts': [
