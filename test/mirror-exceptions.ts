@@ -159,6 +159,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'export/targets/oci-archive.test.ts': ['export/targets/archive-files.ts'],
   'export/targets/oci-folder.test.ts': ['export/targets/oci-index.ts'],
+  'fetch/flight/ahead/part-transfer.test.ts': ['fetch/flight/ahead/wanted-parts.ts'],
   'fetch/flight/attempts/source-queue.test.ts': ['fetch/flight/attempts/pick-failure.ts'],
   'fetch/flight/bytes/declared-head.test.ts': ['fetch/flight/bytes/dispute-errors.ts'],
   'fetch/flight/flight.test.ts': [

@@ -1,5 +1,11 @@
-import { forwardedIntake, forwardedVouchedIntake } from '../../ports/forwarded-intake.ts'
-import { type Intake, type Source, SourceYielded, type VouchedIntake } from '../../ports/source.ts'
+import {
+  forwardedIntake,
+  forwardedVouchedIntake,
+  type Intake,
+  type Source,
+  SourceYielded,
+  type VouchedIntake,
+} from '../../ports/source.ts'
 
 /** The same intake, which calls `onBytes` for all bytes that it gets. */
 export function countingIntake(intake: VouchedIntake, onBytes: (bytes: number) => void): VouchedIntake {

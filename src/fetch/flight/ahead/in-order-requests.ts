@@ -1,7 +1,6 @@
 import type { ByteRange } from '../../../oci/range.ts'
 import { AHEAD_UNIT_BYTES } from '../../../ports/blob-store.ts'
-import { forwardedVouchedIntake } from '../../../ports/forwarded-intake.ts'
-import type { Source, VouchedIntake, Want } from '../../../ports/source.ts'
+import { forwardedVouchedIntake, type Source, type VouchedIntake, type Want } from '../../../ports/source.ts'
 
 /** How much is asked for in order after a part was wanted. Each next segment is twice as large, until another part is wanted. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
