@@ -263,9 +263,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'sources/docker/classic-image.ts',
     'sources/docker/docker-client.ts',
     'sources/docker/docker-index.ts',
-    'sources/docker/image-digests.ts',
   ],
-  'sources/local-resolver.test.ts': ['sources/source-answers.ts'],
   'sources/docker/saved-archive.test.ts': ['sources/docker/content-writer.ts'],
   'sources/files/oci-layout.test.ts': [
     'sources/files/layout-index.ts',
