@@ -50,7 +50,11 @@ test('the website of a bucket serves a static tree to every client, with the typ
 
   const keys = { accessKeyId: TEST_KEYS.AWS_ACCESS_KEY_ID, secretAccessKey: TEST_KEYS.AWS_SECRET_ACCESS_KEY }
   const client = new AwsClient({ ...keys, service: 's3', region: 'us-east-1' })
-  const put = async (path: string, body: string | Uint8Array<ArrayBuffer>, headers: Readonly<Record<string, string>> = {}) => {
+  const put = async (
+    path: string,
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: Readonly<Record<string, string>> = {},
+  ) => {
     const answer = await client.fetch(`${server.endpoint}/${BUCKET}${path}`, { method: 'PUT', body, headers })
     assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.text()}`)
   }
