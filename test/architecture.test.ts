@@ -116,6 +116,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'schemas/object-store-report.ts',
     'schemas/status-report.ts',
     TEXT,
+    'sources/examine.ts',
     'sources/sources.ts',
     'upstream/examine.ts',
     'upstream/options',
