@@ -179,6 +179,14 @@ export interface Events extends PeerEvents {
   'copy.dropped': { readonly bucket: string; readonly image: string }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
+  /** `source` has an image that is not served, because a source before it has another one under the same name. */
+  'source.hidden': {
+    readonly source: string
+    readonly image: string
+    readonly digest: Digest
+    readonly servedBy: string
+    readonly servedDigest: Digest
+  }
   /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
   'webhook.ended': {
     readonly webhook: string

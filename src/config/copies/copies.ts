@@ -4,6 +4,7 @@ import type { BucketOptions } from '../../object-store/options/options.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from '../buckets/bucket-fields.ts'
 import { network } from '../buckets/redirect-clients.ts'
 import { urlText } from '../buckets/url-text.ts'
+import { price } from '../upstreams/upstream.ts'
 import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import {
   type Format,
@@ -18,7 +19,6 @@ import {
   textLike,
 } from '../values/format.ts'
 import { repositoryPattern } from '../values/repository-pattern.ts'
-import { price } from '../values/upstream.ts'
 import { image, platforms } from '../values/warm.ts'
 
 /** What agents copy into one bucket. */
