@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { isCurlInstalled } from '../client/curl.ts'
 import { Client } from '../client/client.ts'
+import { isCurlInstalled } from '../client/curl.ts'
 import { beginPush, curlPush, pushManifests } from '../client/push.ts'
 import type { Blob, Content } from '../content.ts'
 import type { Context } from '../context.ts'

@@ -113,7 +113,8 @@ export class BlobIndex {
       const { digest } = given
       const { link } = relations
       const before = await this.get(digest)
-      const linkBefore = link && (await this.links.get(link.repository, digest, { isStored: before !== undefined }))
+      const linkBefore =
+        link && (await this.links.get(link.repository, digest, { isStored: before !== undefined }))
       const entry =
         link === undefined || before === undefined
           ? given
