@@ -68,7 +68,6 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'copies/copies.test.ts': ['copies/notifications/notification-secret.ts'],
   'config/rules/retention.test.ts': ['config/rules/tag-rules.ts'],
   'object-store/upload/uploads.test.ts': [
-    'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],
   'object-store/reading/bucket-source.test.ts': ['object-store/reading/bucket-names.ts'],

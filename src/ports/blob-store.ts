@@ -6,6 +6,8 @@ import type { Want } from './source.ts'
 
 /** The origin of content whose entry was lost in a crash: a file that the start has found, and hashed. */
 export const RECOVERED = 'found on disk'
+/** The origin of content of which all bytes had come when a crash ended the earlier run, so that no source was asked again. */
+export const EARLIER_RUN = 'an earlier run'
 
 /** What the store knows about a stored blob besides its bytes. */
 export interface BlobFacts {

@@ -152,7 +152,7 @@ test('the garbage of a bucket that docker-registry has written is removed, and t
   )
   const { code, out, err } = await runAgent(['gc', '--object-store', '--config', config], TEST_KEYS)
   assert.deepEqual([code, err], [0, ''], out)
-  assert.match(out, /^tag up\.test\/team\/app:old: /m)
+  assert.match(out, /^tag team\/app:old: /m)
   const left = (await readdir(files, { recursive: true })).join('\n')
   for (const { digest } of [images.gone.manifest, ...images.gone.blobs])
     assert.ok(!left.includes(digest.slice('sha256:'.length)), digest)

@@ -1,6 +1,6 @@
 import { CHECKPOINT_INTERVAL_BYTES, type Checkpoints } from '../../../oci/checkpoints.ts'
 import type { Digest } from '../../../oci/digest.ts'
-import type { Incoming } from '../../../ports/blob-store.ts'
+import { EARLIER_RUN, type Incoming } from '../../../ports/blob-store.ts'
 import { Failure } from '../../../ports/failure.ts'
 import type { Contributor, Source } from '../../../ports/source.ts'
 import type { DeclaredHead } from './declared-head.ts'
@@ -119,7 +119,7 @@ export class ReceivedBytes {
   /** Who has brought the content, as the store remembers it. */
   get origin(): string {
     const { source } = this
-    if (source === undefined || this.#contributors.size === 0) return 'an earlier run'
+    if (source === undefined || this.#contributors.size === 0) return EARLIER_RUN
     const contributors = this.#provenance.contributors(this.position)
     // An empty content comes from the source that said that it is empty.
     return originText(contributors.length > 0 ? contributors : [source])
