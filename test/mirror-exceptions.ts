@@ -65,7 +65,8 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/expiry/needed.ts',
   ],
   'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
-  'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
+  'copies/copies.test.ts': ['copies/notifications/notification-secret.ts'],
+  'config/rules/retention.test.ts': ['config/rules/tag-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
@@ -159,6 +160,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'export/targets/oci-archive.test.ts': ['export/targets/archive-files.ts'],
   'export/targets/oci-folder.test.ts': ['export/targets/oci-index.ts'],
+  'fetch/flight/ahead/part-transfer.test.ts': ['fetch/flight/ahead/wanted-parts.ts'],
   'fetch/flight/attempts/source-queue.test.ts': ['fetch/flight/attempts/pick-failure.ts'],
   'fetch/flight/bytes/declared-head.test.ts': ['fetch/flight/bytes/dispute-errors.ts'],
   'fetch/flight/flight.test.ts': [
@@ -221,10 +223,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'peers/transfer/download.test.ts': ['peers/transfer/serve.ts'],
   'peers/transfer/peer-transfer.test.ts': ['peers/transfer/tracker-client.ts'],
   'peers/wire/content/content-client.test.ts': ['peers/wire/content/response.ts'],
-  'peers/wire/content/upload.test.ts': [
-    'peers/wire/content/content-upload.ts',
-    'peers/wire/content/limited-sink.ts',
-  ],
+  'peers/wire/content/upload.test.ts': ['peers/wire/content/content-upload.ts', 'lanes/limited-sink.ts'],
   'peers/wire/control/control-session.test.ts': ['peers/wire/control/control-server.ts'],
   'peers/wire/control/exchange.test.ts': ['peers/wire/control/message-queue.ts'],
   'peers/wire/peer-client.test.ts': [

@@ -5,8 +5,10 @@ import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
 import { type ObjectStoreSettings, objectStore } from './buckets/object-store.ts'
+import { type CopySettings, copies } from './copies/copies.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
-import { type RetentionSettings, retention } from './retention.ts'
+import { type RetentionSettings, retention } from './rules/retention.ts'
+import { type UpstreamSettings, upstreams } from './upstreams/upstream.ts'
 import {
   ADDRESS_SCHEMA,
   HOST_SCHEMA,
@@ -17,9 +19,15 @@ import {
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
-import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseFreeSpace, parseSize, SIZE_SCHEMA } from './values/size.ts'
+import {
+  byteRate,
+  DISK_LIMIT_SCHEMA,
+  parseDiskLimit,
+  parseFreeSpace,
+  parseSize,
+  SIZE_SCHEMA,
+} from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
-import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
 import { type WebhookSettings, webhooks } from './values/webhooks.ts'
 
@@ -47,15 +55,6 @@ const address = text(
   'host:port, such as 127.0.0.1:5050, 0.0.0.0:5050 or [::1]:5050',
   ADDRESS_SCHEMA,
 )
-const rate = text(
-  (given) => {
-    const bytes = parseSize(given)
-    return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
-  },
-  'bytes per second such as 100MiB, at least 64KiB',
-  SIZE_SCHEMA,
-)
-const LEAST_RATE = 64 * 1024
 const DRAIN_LIMIT_MS = 3_600_000
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -337,7 +336,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxUpload: setting<number | undefined>({
     flag: 'max-upload',
-    format: rate,
+    format: byteRate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second to all peers together',
@@ -345,7 +344,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxDownload: setting<number | undefined>({
     flag: 'max-download',
-    format: rate,
+    format: byteRate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second from all peers together',
@@ -400,6 +399,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'a bucket of S3, or of a server that speaks it, which is asked before upstream and filled with what came from there',
     example: '{ url: s3://bucket/prefix, region: eu-central-1 }',
+  }),
+  copies: setting<readonly CopySettings[]>({
+    flag: undefined,
+    format: copies,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'images that the agent copies into buckets: at certain times, when they are pushed, or when they are pulled often',
+    example: '[{ to: s3://bucket-eu, schedule: { images: [alpine:3.20], every: 6h } }]',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

@@ -1,8 +1,8 @@
 import type { AgentOptions } from '../../agent.ts'
 import { readProxies } from '../../config/proxies.ts'
 import type { Settings } from '../../config/schema.ts'
+import type { UpstreamCredentials, UpstreamSettings } from '../../config/upstreams/upstream.ts'
 import type { SourceSettings } from '../../config/values/sources.ts'
-import type { UpstreamCredentials, UpstreamSettings } from '../../config/values/upstream.ts'
 import type { WebhookSettings } from '../../config/values/webhooks.ts'
 import type { Terminal } from './command.ts'
 import { dockerSource } from './docker-mode.ts'
@@ -45,6 +45,7 @@ export function agentOptions(
     ...(settings.objectStore === undefined
       ? {}
       : { objectStore: { ...settings.objectStore, environment: env } }),
+    copies: settings.copies.map(({ to, ...rest }) => ({ ...rest, to: { ...to, environment: env } })),
     ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),
