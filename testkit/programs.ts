@@ -14,6 +14,8 @@ const PACKAGES: Record<string, string> = {
   docker: 'docker.io',
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',
+  dpkg: 'dpkg',
+  'dpkg-deb': 'dpkg',
   fish: 'fish',
   git: 'git',
   groff: 'groff-base',
@@ -30,6 +32,7 @@ const PACKAGES: Record<string, string> = {
   tar: 'tar',
   tmux: 'tmux',
   unshare: 'util-linux',
+  useradd: 'passwd',
   wget: 'wget',
   zsh: 'zsh',
 }

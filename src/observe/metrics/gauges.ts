@@ -37,10 +37,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'gauge',
       'leat_warm_images',
       'Images that are kept warm, by whether they are completely stored.',
-      {
-        'state="stored"': warmImages.stored,
-        'state="missing"': warmImages.missing,
-      },
+      'state',
+      { stored: warmImages.stored, missing: warmImages.missing },
     ),
     gauge('leat_flights_active', 'Transfers from outside this node that are in progress.', now.flightsActive),
     gauge('leat_flight_waiters', 'Requests that are reading from a transfer in progress.', now.flightWaiters),
@@ -75,7 +73,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'counter',
       'leat_saved_bytes_total',
       'Bytes that clients and peers got without a transfer from upstream for their request.',
-      { 'to="clients"': savedBytes.clients, 'to="peers"': savedBytes.peers },
+      'to',
+      { clients: savedBytes.clients, peers: savedBytes.peers },
     ),
   ]
 }
@@ -106,8 +105,9 @@ function labelled(
   type: Metric['type'],
   name: string,
   help: string,
+  label: string,
   values: Readonly<Record<string, number>>,
 ): Metric {
-  const samples = Object.entries(values).map(([label, value]) => sample(name, label, value))
-  return { name, help, type, samples: () => samples }
+  const samples = Object.entries(values).map(([of, value]) => sample(name, `${label}="${of}"`, value))
+  return { name, help, type, labels: [label], samples: () => samples }
 }

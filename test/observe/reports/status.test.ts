@@ -121,6 +121,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
       peerOf(1, { given: 2048 }),
       peerOf(2, { taken: 4096, zone: 'we\u001bst', version: '9', understood: false }),
     ],
+    taking: [],
   }
   const reporter = new Reporter(node)
   try {
@@ -157,7 +158,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
 test('in a very large swarm all peers are counted and 1000 are listed', async () => {
   const node = new MemoryNode()
   const self = { name: 'node-0', address: '10.0.0.9:5052', zone: null }
-  node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)) }
+  node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)), taking: [] }
   const reporter = new Reporter(node)
   try {
     const { peers } = await reporter.status()
