@@ -15,7 +15,7 @@ export function settingsPage(): string {
 
 function settingText(name: SettingName, setting: Setting<unknown>): string {
   const { flag, env, inFile, format, defaultText, help, example, repeatable } = setting
-  const { description, properties, anyOf } = format.jsonSchema
+  const { description } = format.jsonSchema
   const expected =
     typeof description === 'string' ? description.replace(/^Expected: (.*)\.$/, '$1') : undefined
   const rows = [
@@ -27,8 +27,7 @@ function settingText(name: SettingName, setting: Setting<unknown>): string {
     ['example', code(example)],
     ['a running agent takes over a change', isLive(name) ? 'yes' : 'no, it needs a restart'],
   ]
-  const fields = properties === undefined && anyOf === undefined ? [] : fieldRows(format.jsonSchema)
-  const keys = fields.map(([key, type, text]) => [key, type, text.replace(/^Expected: (.*)\.$/, '$1')])
+  const keys = fieldRows(format.jsonSchema).map(([key, type, text]) => [key, type, text.replace(/^Expected: (.*)\.$/, '$1')])
   return [
     `## ${name}`,
     `${help[0]?.toUpperCase()}${plain(help.slice(1))}.`,

@@ -89,7 +89,7 @@ test('a status is available before the registry API listens', async () => {
   const reporter = new Reporter(node)
   try {
     const status = v.parse(StatusReport, await reporter.status())
-    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051' })
+    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051', metrics: null })
     assert.equal(status.peers, null)
     assert.match(statusText(status, Date.now(), false), /^peers {5}off$/m)
   } finally {

@@ -143,31 +143,20 @@ export class Node {
         this.warmRequests.push({ ...request, signal })
         return this.warming.warm({ ...request, signal })
       },
-      activity: () => ownActivity(this.#view(), { served: NO_BYTES, fetched: NO_BYTES }),
+      activity: () =>
+        ownActivity(
+          {
+            flights: () =>
+              this.resolver.flights.list().map(({ want, position, size, source }) => {
+                return { ...want, position, size, source: source?.name }
+              }),
+            peers: () => this.network.report(),
+            store: () => ({ blobs: this.store.stored.size, bytes: 0 }),
+            warm: async () => ({ stored: 0, missing: 0 }),
+          },
+          { served: NO_BYTES, fetched: NO_BYTES },
+        ),
     })
-  }
-
-  #view(): Parameters<typeof ownActivity>[0] {
-    return {
-      flights: () =>
-        this.resolver.flights.list().map(({ want, startedAt, position, size, readers, source }) => ({
-          ...want,
-          startedAt,
-          position,
-          size,
-          waiters: readers.count,
-          source: source?.name,
-        })),
-      peers: () => this.network.report(),
-      store: () => ({
-        blobs: this.store.stored.size,
-        bytes: 0,
-        limitBytes: undefined,
-        evictedBytes: 0,
-        hosted: { blobs: 0, bytes: 0 },
-      }),
-      warm: async () => ({ stored: 0, missing: 0 }),
-    }
   }
 
   async stop(): Promise<void> {

@@ -17,7 +17,7 @@ test('the pages in docs/reference are those of the code; npm run schemas writes 
 test('the pages have every setting, with the keys of its maps', () => {
   const page = referencePages().get('settings.md') ?? ''
   for (const name of Object.keys(SETTINGS)) assert.match(page, new RegExp(`^## ${name}$`, 'm'))
-  assert.match(page, /^\| `\[\]\.passwordFile` \| text, optional \| a path \|$/m)
+  assert.match(page, /^\| `passwordFile` \| text, optional \| a path \|$/m)
   assert.match(page, /^\| flag \| `--metrics-listen` \|$/m)
 })
 
