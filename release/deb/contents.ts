@@ -51,12 +51,15 @@ export async function fillPackage(project: string, root: string, platform: Platf
   write(`${docs}/settings.md`, readFileSync(join(project, 'docs/reference/settings.md')))
 }
 
-/** A unit of deploy/systemd for the paths of the package, with its user, and with the data folder of the settings file. */
-export function unitOf(text: string): string {
-  return text
+/** A unit of deploy/systemd for the paths of the package, and that of the agent with its user and without a data folder. */
+function unitOf(text: string): string {
+  const forPaths = text
     .replaceAll('/opt/leat/lib/node_modules/leat/dist/', `/${PROGRAM}/dist/`)
     .replaceAll('/opt/leat/lib/node_modules/leat/README.md', '/usr/share/doc/leat/README.md')
-    .replace(`--data \${STATE_DIRECTORY} `, '')
-    .replace('DynamicUser=yes\nStateDirectory', 'User=leat\nGroup=leat\nStateDirectory')
     .replaceAll(/^# \/etc\/systemd\/system\/.*\n(?:#.*\n)*/gm, '')
+  if (!forPaths.includes('StateDirectory=')) return forPaths
+  // The settings file says where the data folder is.
+  return forPaths
+    .replace(` --data \${STATE_DIRECTORY}`, '')
+    .replace('DynamicUser=yes', 'User=leat\nGroup=leat')
 }

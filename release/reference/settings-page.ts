@@ -27,7 +27,11 @@ function settingText(name: SettingName, setting: Setting<unknown>): string {
     ['example', code(example)],
     ['a running agent takes over a change', isLive(name) ? 'yes' : 'no, it needs a restart'],
   ]
-  const keys = fieldRows(format.jsonSchema).map(([key, type, text]) => [key, type, text.replace(/^Expected: (.*)\.$/, '$1')])
+  const keys = fieldRows(format.jsonSchema).map(([key, type, text]) => [
+    key,
+    type,
+    text.replace(/^Expected: (.*)\.$/, '$1'),
+  ])
   return [
     `## ${name}`,
     `${help[0]?.toUpperCase()}${plain(help.slice(1))}.`,

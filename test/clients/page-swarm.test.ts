@@ -81,7 +81,7 @@ test('the swarm is drawn by zone with who gives to whom, and its numbers stand b
   const name = '8 agents in 2 zones: 6 transfers between agents, 1 from registries and buckets'
   const picture = page.getByRole('img', { name, exact: true })
   await picture.waitFor()
-  assert.equal(await picture.locator('line').count(), 6)
+  assert.equal(await picture.locator('path.edge').count(), 6)
   await picture.getByText('Zone west').waitFor()
   await picture.getByText('no answer').waitFor()
   await page.getByText('8 agents; 1 did not answer. Bytes count since the start of each agent.').waitFor()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -36,7 +36,7 @@ test('the Debian package installs, runs as its unit says, is upgraded, removed a
   const config = inRoot('etc/leat/config.yaml')
 
   await dpkg('--install', old)
-  const user = /^leat:x:(\d+):(\d+):.*:\/var\/lib\/leat:\/usr\/sbin\/nologin$/m.exec(
+  const user = /^leat:[^:]+:(\d+):(\d+):.*:\/var\/lib\/leat:\/usr\/sbin\/nologin$/m.exec(
     await readFile(inRoot('etc/passwd'), 'utf8'),
   )
   assert.ok(user, 'there is no user')
@@ -88,7 +88,7 @@ async function builtProject(folder: string): Promise<string> {
     await cp(name, join(project, name), { recursive: true })
   }
   const modules = join(process.cwd(), 'node_modules')
-  await cp(modules, join(project, 'node_modules'), { recursive: true, dereference: false })
+  await symlink(modules, join(project, 'node_modules'))
   await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(project, 'tsconfig.json')])
   await cp(join(project, 'src/page'), join(project, 'dist/page'), { recursive: true })
   return project

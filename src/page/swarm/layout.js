@@ -86,7 +86,7 @@ export function edgesOf(members) {
  * @param {Box} from
  * @param {Box} to
  */
-export function entryPoint(from, to) {
+function entryPoint(from, to) {
   const [start, end] = [middle(from), middle(to)]
   const [dx, dy] = [start.x - end.x, start.y - end.y]
   const scale = Math.min(
@@ -99,4 +99,36 @@ export function entryPoint(from, to) {
 /** @param {Box} box */
 function middle({ x, y, width, height }) {
   return { x: x + width / 2, y: y + height / 2 }
+}
+
+/**
+ * Gives the path of an arrow, as SVG has it. An arrow that would pass behind another box of its row or column goes around it.
+ *
+ * @param {Box} from
+ * @param {Box} to
+ * @param {readonly Box[]} others
+ */
+export function arrowPath(from, to, others) {
+  const [start, end] = [entryPoint(to, from), entryPoint(from, to)]
+  const [one, other] = [middle(from), middle(to)]
+  const between = others.filter((box) => {
+    const { x, y } = middle(box)
+    return box !== from && box !== to && isBetween(x, one.x, other.x) && isBetween(y, one.y, other.y)
+  })
+  if (between.length === 0 || (one.x !== other.x && one.y !== other.y))
+    return `M ${start.x} ${start.y} L ${end.x} ${end.y}`
+  if (one.x === other.x) {
+    const x = from.x + from.width
+    return `M ${x} ${one.y} Q ${x + 40 + 15 * between.length} ${(one.y + other.y) / 2} ${x} ${other.y}`
+  }
+  return `M ${one.x} ${from.y} Q ${(one.x + other.x) / 2} ${from.y - GAP} ${other.x} ${to.y}`
+}
+
+/**
+ * @param {number} value
+ * @param {number} one
+ * @param {number} other
+ */
+function isBetween(value, one, other) {
+  return value >= Math.min(one, other) && value <= Math.max(one, other)
 }

@@ -1,5 +1,5 @@
 import { plain, plural, sizeText } from '../../observe/text.js'
-import { edgesOf, entryPoint, layOut } from './layout.js'
+import { arrowPath, edgesOf, layOut } from './layout.js'
 
 /** @typedef {import('./layout.js').Box} Box */
 /** @typedef {import('./layout.js').Edge} Edge */
@@ -50,7 +50,7 @@ function draw(svg, members, width) {
     ...zones.flatMap((zone) => zoneElements(zone)),
     ...edges.flatMap((edge) => {
       const [from, to] = [edge.from === null ? source : byName.get(edge.from), byName.get(edge.to)]
-      return from === undefined || to === undefined ? [] : [edgeElement(from, to, edge)]
+      return from === undefined || to === undefined ? [] : [edgeElement(arrowPath(from, to, boxes), edge)]
     }),
     boxElement(source, isSourceUsed ? 'member source' : 'member source idle'),
     textElement('Registries and buckets', { ...centre(source), 'text-anchor': 'middle', dy: '0.35em' }),
@@ -94,19 +94,14 @@ function zoneElements(zone) {
 }
 
 /**
- * @param {Box} from
- * @param {Box} to
+ * @param {string} d
  * @param {Edge} edge
  */
-function edgeElement(from, to, { from: giver, count }) {
-  const [start, end] = [entryPoint(to, from), entryPoint(from, to)]
-  const path = document.createElementNS(SVG, 'line')
-  const kind = giver === null ? 'upstream' : 'peer'
+function edgeElement(d, { from, count }) {
+  const path = document.createElementNS(SVG, 'path')
+  const kind = from === null ? 'upstream' : 'peer'
   setAttributes(path, {
-    x1: start.x,
-    y1: start.y,
-    x2: end.x,
-    y2: end.y,
+    d,
     class: `edge ${kind}`,
     'stroke-width': Math.min(5, 1 + count),
     'marker-end': `url(#arrow-${kind})`,
