@@ -11,11 +11,13 @@ export interface DebOptions {
   readonly architecture: DebArchitecture
   /** `Name <address>` of who publishes the package. */
   readonly maintainer: string
+  /** Default: xz, which is small and slow. */
+  readonly compression?: 'xz' | 'none'
 }
 
 /** Builds a Debian package of the folder `root`, and gives the name of its file, which is in `target`. */
 export function buildDeb(root: string, target: string, options: DebOptions): string {
-  const { version, architecture } = options
+  const { version, architecture, compression = 'xz' } = options
   const control = join(root, 'DEBIAN')
   rmSync(control, { recursive: true, force: true })
   setModes(root)
@@ -27,7 +29,11 @@ export function buildDeb(root: string, target: string, options: DebOptions): str
     writeFileSync(join(control, name), text, { mode: 0o755 })
   chmodSync(control, 0o755)
   const name = `leat_${version}_${architecture}.deb`
-  runProgram('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', root, join(target, name)], root)
+  runProgram(
+    'dpkg-deb',
+    ['--root-owner-group', `-Z${compression}`, '--build', root, join(target, name)],
+    root,
+  )
   return name
 }
 

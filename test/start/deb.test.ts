@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { fillPackage } from '../../release/deb/contents.ts'
 import { buildDeb } from '../../release/deb/deb-package.ts'
 import type { Platform } from '../../release/files/libraries.ts'
@@ -11,6 +12,7 @@ import { withoutSettings } from '../../testkit/agent-process.ts'
 import { answers, Daemon, freePort } from '../../testkit/daemon.ts'
 import { findProgram, requirePrograms, requireRoot, run, tryRun } from '../../testkit/programs.ts'
 
+const COMPILED = fileURLToPath(new URL('../../src', import.meta.url))
 const MAINTAINER = 'The authors of Leat <root@localhost>'
 
 test('the Debian package installs, runs as its unit says, is upgraded, removed and purged', async (t) => {
@@ -21,16 +23,24 @@ test('the Debian package installs, runs as its unit says, is upgraded, removed a
   t.after(() => rm(folder, { recursive: true, force: true }))
   await chmod(folder, 0o755)
   const contents = join(folder, 'contents')
-  await fillPackage(await builtProject(folder), contents, `linux-${process.arch}` as Platform)
+  await t.test('its files are put together', async () =>
+    fillPackage(await builtProject(folder), contents, `linux-${process.arch}` as Platform),
+  )
   const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
-  const build = (version: string): string =>
-    join(folder, buildDeb(contents, folder, { version, architecture, maintainer: MAINTAINER }))
-  const [old, next] = [build('1.0.0'), build('1.1.0')]
+  const build = (version: string, compression: 'xz' | 'none'): string =>
+    join(folder, buildDeb(contents, folder, { version, architecture, maintainer: MAINTAINER, compression }))
+  let old = ''
+  let next = ''
+  await t.test('dpkg-deb builds it', () => {
+    old = build('1.0.0', 'xz')
+    next = build('1.1.0', 'none')
+  })
   const root = await emptyRoot(folder)
   // Scripts run outside of the root, where the machine's programs are, and are told where it is.
   const dpkg = (...args: string[]) =>
     run(programs.dpkg, [`--root=${root}`, '--force-depends', '--force-script-chrootless', ...args], {
       env: { DEBIAN_FRONTEND: 'noninteractive' },
+      deadlineMs: 300_000,
     })
   const inRoot = (path: string): string => join(root, path)
   const config = inRoot('etc/leat/config.yaml')
@@ -71,14 +81,12 @@ test('the Debian package installs, runs as its unit says, is upgraded, removed a
   assert.ok(!existsSync(config) && !existsSync(inRoot('var/lib/leat')), 'nothing stays after a purge')
 })
 
-/** What the package is made of, with a build of its own: other tests replace `dist`. */
+/** What the package is made of, with the program as it was compiled for the tests: other tests replace `dist`. */
 async function builtProject(folder: string): Promise<string> {
   const project = join(folder, 'project')
   for (const name of [
     'package.json',
     'package-lock.json',
-    'tsconfig.json',
-    'src',
     'deploy/systemd',
     'docs/reference',
     'README.md',
@@ -87,10 +95,8 @@ async function builtProject(folder: string): Promise<string> {
   ]) {
     await cp(name, join(project, name), { recursive: true })
   }
-  const modules = join(process.cwd(), 'node_modules')
-  await symlink(modules, join(project, 'node_modules'))
-  await run(process.execPath, [join(modules, 'typescript/bin/tsc'), '-p', join(project, 'tsconfig.json')])
-  await cp(join(project, 'src/page'), join(project, 'dist/page'), { recursive: true })
+  await cp(COMPILED, join(project, 'dist'), { recursive: true })
+  await cp('src/page', join(project, 'dist/page'), { recursive: true })
   return project
 }
 
