@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import type { Copies } from './copies/copies.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
@@ -35,6 +36,7 @@ export interface ReportedParts {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly objectStore: ObjectStore | undefined
+  readonly copies: Copies | undefined
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
   readonly allowed: ReplaceableFilter
@@ -60,6 +62,7 @@ export function nodeViewOf(
     peers,
     upstreams,
     objectStore,
+    copies,
     resolver,
     registryServer,
     hosted,
@@ -121,6 +124,7 @@ export function nodeViewOf(
     saved: () => savings.view(),
     history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
+    copies: () => copies?.states() ?? [],
     objectStore: () => objectStore?.state,
     inObjectStore: async (repository, digest) => objectStore?.find(repository, digest),
     peers: () => peers?.report(),

@@ -40,6 +40,8 @@ function answerText(
 ): readonly string[] {
   if ('text' in answer) return [`The answer is text: ${answer.text}.`]
   if ('json' in answer) return ['The answer:', ...shapeText(answer.json, shapes)]
+  if ('acceptedImages' in answer)
+    return [`The answer is 202 with \`{"images": […]}\`: ${answer.acceptedImages}.`]
   return ['The answer is JSON lines:', ...shapeText(answer.lines, shapes)]
 }
 

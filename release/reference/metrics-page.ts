@@ -17,6 +17,7 @@ const GAUGES: GaugeValues = {
   scrub: { isRunning: false, found: 0, lastEndedAt: 0 },
   peersConnected: 0,
   objectStore: { isPaused: false, waiting: 0, dropped: 0 },
+  copies: [{ bucket: '', waiting: 0, copied: 0, failed: 0, dropped: 0, sentBytes: 0, savedBytes: 0 }],
   savedBytes: { clients: 0, peers: 0 },
 }
 

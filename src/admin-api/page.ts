@@ -32,6 +32,7 @@ const PAGE_FILES = {
   '/page/swarm/picture.js': SCRIPT,
   '/page/swarm/swarm.js': SCRIPT,
   /** The page words sizes, durations and the report of `agent why` as the command line does. */
+  '/observe/copies-text.js': SCRIPT,
   '/observe/object-store-text.js': SCRIPT,
   '/observe/text.js': SCRIPT,
   '/observe/why-facts.js': SCRIPT,

@@ -47,6 +47,7 @@ test('without sources the settings are the defaults', async () => {
     upstreams: [],
     warm: [],
     objectStore: undefined,
+    copies: [],
     redirects: [],
     webhooks: [],
   })

@@ -3,6 +3,7 @@ import type { HistoryView } from '../../src/observe/records/history/history.ts'
 import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
+  CopiesView,
   FlightView,
   NodeView,
   ObjectStoreView,
@@ -61,6 +62,7 @@ export class MemoryNode implements NodeView {
     registries: [],
   }
   readonly webhookStates: WebhookView[] = []
+  readonly copyStates: CopiesView[] = []
   objectStoreState: ObjectStoreView | undefined
   objectStoreContent: ObjectStoreContent | undefined
   owner: OwnerReport | undefined
@@ -114,6 +116,10 @@ export class MemoryNode implements NodeView {
 
   async inObjectStore(): Promise<ObjectStoreContent | undefined> {
     return this.objectStoreContent
+  }
+
+  copies(): readonly CopiesView[] {
+    return this.copyStates
   }
 
   webhooks(): readonly WebhookView[] {

@@ -51,7 +51,7 @@ function operationObject(
           requestBody: { required: true, content: { 'application/json': { schema: referenceTo(request) } } },
         }),
     responses: {
-      200: answerObject(answer),
+      ['acceptedImages' in answer ? 202 : 200]: answerObject(answer),
       ...('text' in answer && unavailable !== undefined
         ? { 503: { description: unavailable, content: { 'text/plain': { schema: { type: 'string' } } } } }
         : {}),
@@ -75,6 +75,11 @@ function answerObject(answer: Operation['answer']): JsonSchema {
       description: 'One value of JSON.',
       content: { 'application/json': { schema: referenceTo(answer.json) } },
     }
+  if ('acceptedImages' in answer) {
+    const images = { type: 'array', items: { type: 'string' }, description: answer.acceptedImages }
+    const schema = { type: 'object', properties: { images }, required: ['images'] }
+    return { description: 'Accepted.', content: { 'application/json': { schema } } }
+  }
   return {
     description: 'JSON lines: each line is a value of this schema, sent as soon as it is known.',
     content: { 'application/x-ndjson': { schema: referenceTo(answer.lines) } },

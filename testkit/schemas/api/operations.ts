@@ -5,8 +5,15 @@ import type { ShapeName } from './shapes.ts'
 export interface Operation {
   readonly summary: string
   readonly request?: ShapeName
-  /** The name of a shape, which comes whole (`json`) or as each of many lines (`lines`), or plain text. */
-  readonly answer: { readonly json: ShapeName } | { readonly lines: ShapeName } | { readonly text: string }
+  /**
+   * The name of a shape, which comes whole (`json`) or as each of many lines (`lines`); plain text; or what the list `images` of
+   * a 202 has.
+   */
+  readonly answer:
+    | { readonly json: ShapeName }
+    | { readonly lines: ShapeName }
+    | { readonly text: string }
+    | { readonly acceptedImages: string }
   readonly parameters?: readonly Parameter[]
   /** What 503 says, where it is an answer and no error. */
   readonly unavailable?: string
@@ -19,10 +26,10 @@ export interface Parameter {
   readonly schema: Readonly<Record<string, unknown>>
 }
 
-type ReadKind = Exclude<ReadRoute['kind'], 'page' | 'unknown' | 'invalid'>
+type OperationId = Exclude<ReadRoute['kind'], 'page' | 'unknown' | 'invalid'> | AdminCommand | 'notification'
 
 /** A route of the router without an entry is a mistake of types. */
-const OPERATIONS: Readonly<Record<ReadKind | AdminCommand, Operation>> = {
+const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
   metrics: { summary: 'Metrics of this node for Prometheus.', answer: { text: 'the text format 0.0.4' } },
   healthz: { summary: 'Whether the process is alive.', answer: { text: '`ok`' } },
   readyz: {
@@ -105,6 +112,11 @@ const OPERATIONS: Readonly<Record<ReadKind | AdminCommand, Operation>> = {
     request: 'pins.request',
     answer: { json: 'pins' },
   },
+  notification: {
+    summary:
+      'Takes the notification of a registry that images were pushed, for entries of `copies` with `notified`, whose secret it needs. The body is what the registry sends.',
+    answer: { acceptedImages: 'the images that are copied now' },
+  },
   remove: {
     summary: 'Removes images and the content that only they need (`agent rm`).',
     request: 'removal.request',
@@ -115,7 +127,7 @@ const OPERATIONS: Readonly<Record<ReadKind | AdminCommand, Operation>> = {
 export interface PathOperation {
   readonly path: string
   readonly method: 'GET' | 'POST' | 'DELETE'
-  readonly id: ReadKind | AdminCommand
+  readonly id: OperationId
   readonly operation: Operation
 }
 
@@ -127,7 +139,7 @@ export function* operations(): Iterable<PathOperation> {
     for (const method of any.allow.split(', ')) {
       if (method === 'HEAD') continue
       const route = adminRoute(method, `${path}?subject=alpine`)
-      const id = route.kind === 'command' ? route.command : (route.kind as ReadKind)
+      const id = route.kind === 'command' ? route.command : (route.kind as OperationId)
       yield { path, method: method as PathOperation['method'], id, operation: OPERATIONS[id] }
     }
   }
