@@ -114,9 +114,9 @@ function copiesMetrics(copies: GaugeValues['copies']): readonly Metric[] {
     type: Metric['type'],
     name: string,
     help: string,
-    valueOf: (of: GaugeValues['copies'][number]) => number,
+    amountOf: (of: GaugeValues['copies'][number]) => number,
   ): Metric => {
-    const samples = copies.map((of) => sample(name, bucketLabel(of), valueOf(of)))
+    const samples = copies.map((of) => sample(name, bucketLabel(of), amountOf(of)))
     return { name, help, type, labels: ['bucket'], samples: () => samples }
   }
   const outcomes = copies.flatMap((of) =>
