@@ -1,5 +1,6 @@
 import type { AccessOptions } from './access/options/access-options.ts'
 import type { AdminAuth } from './admin-api/admin-access.ts'
+import type { CopyOptions } from './copies/options/copy-options.ts'
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
@@ -37,6 +38,8 @@ export interface AgentOptions {
   readonly adminAuth?: AdminAuth
   /** PEM files; the admin address then speaks TLS. The files are read again when they change. */
   readonly adminTls?: CertificateFiles
+  /** The address of metrics and health alone, which asks for no token; default: none. It speaks TLS if `admin` does. */
+  readonly metricsListen?: ListenAddress
   /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
   readonly tls?: CertificateFiles
   /** Who may use the registry API; default: everybody may pull. */
@@ -47,6 +50,8 @@ export interface AgentOptions {
   readonly sources?: readonly SourceOptions[]
   /** A bucket that is asked before upstream, and filled with what came from there; default: none. */
   readonly objectStore?: ObjectStoreOptions
+  /** What is copied into buckets; default: nothing. */
+  readonly copies?: readonly CopyOptions[]
   /** Repositories of this agent that clients push to; default: none. */
   readonly hosted?: HostedOptions
   /** Whether clients may delete what is hosted; default: they may. */

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import type { Copies } from './copies/copies.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
@@ -22,7 +23,11 @@ export interface AgentState {
   readonly startedAt: number
   isStopping(): boolean
   /** Each address is undefined until the server listens. */
-  addresses(): { readonly registry: ListenAddress | undefined; readonly admin: ListenAddress | undefined }
+  addresses(): {
+    readonly registry: ListenAddress | undefined
+    readonly admin: ListenAddress | undefined
+    readonly metrics: ListenAddress | undefined
+  }
 }
 
 /** The parts of an agent that the reports look at. */
@@ -31,6 +36,7 @@ export interface ReportedParts {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly objectStore: ObjectStore | undefined
+  readonly copies: Copies | undefined
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
   readonly allowed: ReplaceableFilter
@@ -56,6 +62,7 @@ export function nodeViewOf(
     peers,
     upstreams,
     objectStore,
+    copies,
     resolver,
     registryServer,
     hosted,
@@ -78,8 +85,12 @@ export function nodeViewOf(
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     hostedPatterns: options.hosted?.names ?? [],
     addresses: () => {
-      const { registry, admin } = state.addresses()
-      return { registry: registry && addressText(registry), admin: admin && addressText(admin) }
+      const { registry, admin, metrics } = state.addresses()
+      return {
+        registry: registry && addressText(registry),
+        admin: admin && addressText(admin),
+        metrics: metrics && addressText(metrics),
+      }
     },
     store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
@@ -113,9 +124,11 @@ export function nodeViewOf(
     saved: () => savings.view(),
     history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
+    copies: () => copies?.states() ?? [],
     objectStore: () => objectStore?.state,
     inObjectStore: async (repository, digest) => objectStore?.find(repository, digest),
     peers: () => peers?.report(),
+    askPeers: async () => (await peers?.askActivities()) ?? [],
     whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),
   }

@@ -2,16 +2,17 @@ import { openAccess } from './access/open-access.ts'
 import type { AdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { CheckResolver } from './check-image/check-resolver.ts'
+import type { Copies } from './copies/copies.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
-import { Daily } from './hosted/garbage/daily.ts'
 import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import { type LanePool, openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
+import { Repeated } from './lib/time/repeated.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
@@ -69,9 +70,13 @@ export interface AgentParts extends Core {
   readonly localNode: LocalNode
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
+  /** Serves metrics and health alone. */
+  readonly metricsServer: AdminServer | undefined
   readonly controlServer: ControlServer
   /** Collects the garbage of hosted repositories once a day; undefined without rules. */
-  readonly collecting: Daily | undefined
+  readonly collecting: Repeated | undefined
+  /** Copies images into buckets; undefined without any to copy. */
+  readonly copies: Copies | undefined
 }
 
 /**
@@ -142,7 +147,7 @@ export async function wireAgent(
   state: AgentState,
   cleanup: CleanupStack,
 ): Promise<AgentParts> {
-  const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
+  const { listen = DEFAULT_LISTEN, admin, metricsListen, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   const { createRegistryServer, createAdminServer, Reporter } = await loadServers()
   await core.upstreams.readFiles()
@@ -150,16 +155,7 @@ export async function wireAgent(
   const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
   const { isAllowed } = core.allowed
 
-  // 8. What the peers may ask of this node.
-  const localNode: LocalNode = {
-    localContent: resolver.localContent,
-    // What is hosted is on this node alone.
-    isAllowed: (repository) => isAllowed(repository) && !hosted.isHosted(repository),
-    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
-    warm: (request, { signal }) => warming.warm({ ...request, signal }),
-  }
-
-  // 9. The webhooks, which are told until the last client is drained.
+  // 8. The webhooks, which are told until the last client is drained.
   const webhooks = new Webhooks(options.webhooks ?? [], {
     version: options.version ?? UNKNOWN_VERSION,
     proxies: options.upstreams?.proxies,
@@ -168,7 +164,7 @@ export async function wireAgent(
   cleanup.add((limits) => webhooks.close(limits))
   await webhooks.open()
 
-  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
     ...(await accessParts(options, core)),
@@ -183,6 +179,9 @@ export async function wireAgent(
   cleanup.add(({ drainMs }) =>
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
+
+  // 10. What is copied into buckets, which reads images as clients do.
+  const copies = await openCopies(options, core, cleanup)
 
   // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
@@ -199,6 +198,7 @@ export async function wireAgent(
   const view = nodeViewOf(options, state, {
     ...core,
     registryServer,
+    copies,
     sources,
     webhooks,
     savings,
@@ -208,31 +208,45 @@ export async function wireAgent(
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
-  const collecting = hosted.hasRules ? new Daily((limits) => collectAndTell(upkeep, limits)) : undefined
+  const collecting = hosted.hasRules ? new Repeated((limits) => collectAndTell(upkeep, limits)) : undefined
   cleanup.add(() => collecting?.stop())
 
-  // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 12. What the peers may ask of this node.
+  const localNode: LocalNode = {
+    localContent: resolver.localContent,
+    // What is hosted is on this node alone.
+    isAllowed: (repository) => isAllowed(repository) && !hosted.isHosted(repository),
+    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
+    warm: (request, { signal }) => warming.warm({ ...request, signal }),
+    activity: () => reporter.activity(),
+  }
+
+  // 13. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  const administration = { tls: options.adminTls, reports: reporter, upkeep, warming, copies }
   const adminServer =
-    admin &&
-    createAdminServer({
-      listen: admin,
-      auth: options.adminAuth,
-      tls: options.adminTls,
-      reports: reporter,
-      upkeep,
-      warming,
-    })
-  cleanup.add(() => adminServer?.stop())
+    admin && createAdminServer({ ...administration, listen: admin, auth: options.adminAuth })
+  const metricsServer =
+    metricsListen && createAdminServer({ ...administration, listen: metricsListen, offer: 'monitoring' })
+  cleanup.add(() => Promise.all([adminServer?.stop(), metricsServer?.stop()]))
   cleanup.add(() => warming.stop())
 
-  // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  // 14. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
   const controlServer = createControlServer(
     controlSocket(options.data),
     new StoreTarget(store, hosted.isHosted),
   )
   cleanup.add(() => controlServer.stop())
 
-  return { ...core, localNode, registryServer, adminServer, controlServer, collecting }
+  return {
+    ...core,
+    localNode,
+    registryServer,
+    adminServer,
+    metricsServer,
+    controlServer,
+    collecting,
+    copies,
+  }
 }
 
 /** The peers, whose code is loaded by an agent that has any. */
@@ -293,6 +307,34 @@ async function openObjectStore(
   const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
   const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies, store })
   cleanup.add(() => opened.close())
+  return opened
+}
+
+/** Loads what copies need only when there are some, and reads the files of their secrets. */
+async function openCopies(
+  {
+    copies = [],
+    defaultNamespace = DEFAULT_NAMESPACE,
+    upstreams,
+    peers,
+    version = UNKNOWN_VERSION,
+  }: AgentOptions,
+  core: Pick<Core, 'clientResolver' | 'allowed' | 'peers'>,
+  cleanup: CleanupStack,
+): Promise<Copies | undefined> {
+  if (copies.length === 0) return undefined
+  const { Copies } = await import('./copies/copies.ts')
+  const opened = new Copies(copies, {
+    resolver: core.clientResolver,
+    defaultNamespace,
+    zone: peers?.zone,
+    isAllowed: core.allowed.isAllowed,
+    owns: (key) => core.peers?.client.owns(key) ?? true,
+    userAgent: `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.stop())
+  await opened.open()
   return opened
 }
 

@@ -9,11 +9,13 @@ export type ReadRoute =
         | 'status'
         | 'pulls'
         | 'history'
+        | 'swarm'
         | 'blobs'
         | 'images'
         | 'events'
-        | 'unknown'
     }
+  /** Nothing is at the path; `known` are the paths at which something is. */
+  | { readonly kind: 'unknown'; readonly known: readonly string[] }
   | { readonly kind: 'page'; readonly path: PagePath }
   /**
    * With `includesWarm` the agent is ready only when all images that are to be kept warm are stored, and with
@@ -33,6 +35,8 @@ export type AdminCommand = 'gc' | 'collect' | 'verify' | 'warm' | 'pin' | 'unpin
 export type AdminRoute =
   | ReadRoute
   | { readonly kind: 'command'; readonly command: AdminCommand }
+  /** A registry says that images were pushed. */
+  | { readonly kind: 'notification' }
   /** The path exists, but does not support the method. */
   | { readonly kind: 'method-not-allowed'; readonly allow: string }
 
@@ -57,14 +61,21 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
   '/api/v1/status': () => ({ kind: 'status' }),
   '/api/v1/pulls': () => ({ kind: 'pulls' }),
   '/api/v1/history': () => ({ kind: 'history' }),
+  '/api/v1/swarm': () => ({ kind: 'swarm' }),
   '/api/v1/blobs': () => ({ kind: 'blobs' }),
   '/api/v1/images': () => ({ kind: 'images' }),
   '/api/v1/events': () => ({ kind: 'events' }),
   '/api/v1/why': whyRoute,
 }
+/** Where registries say what was pushed. */
+const NOTIFICATIONS = '/api/v1/notifications'
 /** All paths but those of the page. */
-export const PATHS: readonly string[] = [...new Set([...Object.keys(READS), ...Object.keys(COMMANDS)])].sort()
+export const PATHS: readonly string[] = [
+  ...new Set([...Object.keys(READS), ...Object.keys(COMMANDS), NOTIFICATIONS]),
+].sort()
 const READ_METHODS = ['GET', 'HEAD']
+/** The paths of an address that is for monitoring alone. */
+const MONITORING_PATHS: readonly string[] = ['/metrics', '/healthz', '/readyz']
 
 /** A node on which pods start asks for an image within this time. */
 const ASKED_AFTER_SECONDS = 3600
@@ -76,6 +87,8 @@ const MAX_SUBJECT_LENGTH = 255 + 1 + 128 + 1 + 7 + 128
 export function adminRoute(method: string, target: string): AdminRoute {
   const queryMark = target.indexOf('?')
   const path = queryMark < 0 ? target : target.slice(0, queryMark)
+  if (path === NOTIFICATIONS)
+    return method === 'POST' ? { kind: 'notification' } : { kind: 'method-not-allowed', allow: 'POST' }
   const commands = Object.hasOwn(COMMANDS, path) ? COMMANDS[path] : undefined
   const command = commands !== undefined && Object.hasOwn(commands, method) ? commands[method] : undefined
   if (command !== undefined) return { kind: 'command', command }
@@ -89,10 +102,18 @@ export function adminRoute(method: string, target: string): AdminRoute {
   return { kind: 'method-not-allowed', allow: allowed.join(', ') }
 }
 
+/** The route at an address that offers metrics and health, and nothing else. */
+export function monitoringRoute(method: string, target: string): AdminRoute {
+  const [path = ''] = target.split('?', 1)
+  return MONITORING_PATHS.includes(path)
+    ? adminRoute(method, target)
+    : { kind: 'unknown', known: MONITORING_PATHS }
+}
+
 function readRoute(path: string, query: URLSearchParams): ReadRoute {
   if (isPagePath(path)) return { kind: 'page', path }
   const read = Object.hasOwn(READS, path) ? READS[path] : undefined
-  return read?.(query) ?? { kind: 'unknown' }
+  return read?.(query) ?? { kind: 'unknown', known: ['/', ...PATHS] }
 }
 
 function whyRoute(query: URLSearchParams): ReadRoute {

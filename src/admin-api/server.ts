@@ -10,17 +10,22 @@ import { refuseWebPage, runCommand, type Upkeep, type Warming } from './commands
 import { sendJsonLines } from './json-lines.ts'
 import { isAllowedOnLoopback, isLoopbackHost } from './loopback-host.ts'
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-request.ts'
-import { type AdminRoute, adminRoute } from './route.ts'
+import { answerNotification, type Notifications } from './notifications.ts'
+import { type AdminRoute, adminRoute, monitoringRoute } from './route.ts'
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
-  /** Default: every client may do everything. */
+  /** `monitoring`: metrics and health, and nothing else; default: everything. */
+  readonly offer?: 'everything' | 'monitoring'
+  /** Default: every client may do everything that is offered. */
   readonly auth?: AdminAuth | undefined
   /** With a certificate the port serves TLS only. */
   readonly tls?: CertificateFiles | undefined
   readonly reports: Reports
   readonly upkeep: Upkeep
   readonly warming: Warming & WarmReadiness
+  /** undefined: nothing is copied into buckets. */
+  readonly copies?: Notifications | undefined
   /** How long an answer, or the next line of one, may take. */
   readonly timeoutMs?: number
 }
@@ -120,9 +125,10 @@ async function respond(
   const disconnected = new AbortController()
   response.once('close', () => disconnected.abort())
   const { url = '/', method = 'GET' } = request
-  const route = adminRoute(method, url)
-  // Only commands have a body. Any other body is not read, so the connection cannot be reused.
-  if (hasBody(request) && route.kind !== 'command') response.setHeader('Connection', 'close')
+  const route = options.offer === 'monitoring' ? monitoringRoute(method, url) : adminRoute(method, url)
+  // Any other body is not read, so the connection cannot be reused.
+  const isBodyRead = route.kind === 'command' || route.kind === 'notification'
+  if (hasBody(request) && !isBodyRead) response.setHeader('Connection', 'close')
   const answer =
     refuseForeignHost(request, options.listen.host) ??
     (await answerWithin(
@@ -169,7 +175,7 @@ async function answerAllowed(
 async function answerFor(
   route: AdminRoute,
   request: IncomingMessage,
-  { reports, upkeep, warming }: AdminServerOptions,
+  { reports, upkeep, warming, copies }: AdminServerOptions,
   options: { signal: AbortSignal; timeoutMs: number },
 ): Promise<AdminAnswer> {
   if (route.kind === 'method-not-allowed') {
@@ -178,6 +184,7 @@ async function answerFor(
       allow: route.allow,
     }
   }
+  if (route.kind === 'notification') return answerNotification(request, copies, options)
   if (route.kind !== 'command') return answerRead(route, reports, warming, options.signal)
   return refuseWebPage(request) ?? (await runCommand(route.command, request, { upkeep, warming }, options))
 }

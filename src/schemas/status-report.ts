@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ObjectStoreReport } from './object-store-report.ts'
+import { CopiesReport, ObjectStoreReport } from './object-store-report.ts'
 import { PeersReport } from './peer-report.ts'
 import { bytes, bytesBySource, count, time } from './units.ts'
 
@@ -75,7 +75,12 @@ export const StatusReport = v.object({
   name: v.string(),
   startedAt: time,
   /** `registry` is null until the registry API listens. */
-  addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
+  addresses: v.object({
+    registry: v.nullable(v.string()),
+    admin: v.nullable(v.string()),
+    /** Of metrics and health alone; null without one. Earlier versions do not say. */
+    metrics: v.optional(v.nullable(v.string())),
+  }),
   data: v.string(),
   /** Patterns of the repositories that take pushes, as the settings name them; earlier versions do not say. */
   hosted: v.optional(v.array(v.string())),
@@ -130,6 +135,8 @@ export const StatusReport = v.object({
     since: v.nullable(v.string()),
     registries: v.array(v.object({ registry: v.string(), ...savedAmounts })),
   }),
+  /** How many of the images that the settings keep warm are completely stored, and how many are not; earlier versions do not say. */
+  warm: v.optional(v.object({ stored: count, missing: count })),
   upstreams: v.array(
     v.object({
       host: v.string(),
@@ -153,6 +160,8 @@ export const StatusReport = v.object({
   webhooks: v.array(WebhookReport),
   /** null without an object store; earlier versions do not say. */
   objectStore: v.optional(v.nullable(ObjectStoreReport)),
+  /** What the agent copies into buckets; earlier versions do not say. */
+  copies: v.optional(v.array(CopiesReport)),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

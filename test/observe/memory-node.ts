@@ -3,6 +3,7 @@ import type { HistoryView } from '../../src/observe/records/history/history.ts'
 import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
+  CopiesView,
   FlightView,
   NodeView,
   ObjectStoreView,
@@ -16,7 +17,12 @@ import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import type { ObjectStoreContent } from '../../src/schemas/object-store-report.ts'
-import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
+import type {
+  AvailabilityReport,
+  MemberActivity,
+  OwnerReport,
+  SwarmReport,
+} from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/status-report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -46,6 +52,7 @@ export class MemoryNode implements NodeView {
   readonly hostedRepositories: string[] = []
   readonly pinned = new Set<Digest>()
   swarm: SwarmReport | undefined
+  otherMembers: readonly MemberActivity[] = []
   readonly localSources: SourceView[] = []
   readonly availability = new Map<Digest, AvailabilityReport>()
   savings: SavingsView = {
@@ -55,6 +62,7 @@ export class MemoryNode implements NodeView {
     registries: [],
   }
   readonly webhookStates: WebhookView[] = []
+  readonly copyStates: CopiesView[] = []
   objectStoreState: ObjectStoreView | undefined
   objectStoreContent: ObjectStoreContent | undefined
   owner: OwnerReport | undefined
@@ -110,12 +118,16 @@ export class MemoryNode implements NodeView {
     return this.objectStoreContent
   }
 
+  copies(): readonly CopiesView[] {
+    return this.copyStates
+  }
+
   webhooks(): readonly WebhookView[] {
     return this.webhookStates
   }
 
-  addresses(): { registry: string | undefined; admin: string } {
-    return { registry: this.registry, admin: '127.0.0.1:5051' }
+  addresses(): { registry: string | undefined; admin: string; metrics: undefined } {
+    return { registry: this.registry, admin: '127.0.0.1:5051', metrics: undefined }
   }
 
   clients(): StatusReport['clients'] {
@@ -223,6 +235,10 @@ export class MemoryNode implements NodeView {
 
   async sources(): Promise<readonly SourceView[]> {
     return this.localSources
+  }
+
+  async askPeers(): Promise<readonly MemberActivity[]> {
+    return this.otherMembers
   }
 
   peers(): SwarmReport | undefined {

@@ -57,15 +57,16 @@ export class FakeS3 {
     })
   }
 
-  static async start(bucket = 'images'): Promise<FakeS3> {
+  static async start(bucket = 'images', { host = '127.0.0.1', port = 0 } = {}): Promise<FakeS3> {
     const fake = new FakeS3(bucket)
-    fake.#server.listen(0, '127.0.0.1')
+    fake.#server.listen(port, host)
     await once(fake.#server, 'listening')
     return fake
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    const { address, port } = this.#server.address() as AddressInfo
+    return `http://${address}:${port}`
   }
 
   async close(): Promise<void> {
@@ -112,7 +113,9 @@ export class FakeS3 {
     const accessKey = /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]
     if (accessKey !== undefined && this.expiredKeys.has(accessKey)) return failed(400, 'ExpiredToken')
     const declared = headers['x-amz-content-sha256']
-    if (body.length > 0 && declared !== 'UNSIGNED-PAYLOAD' && declared !== sha256Of(body)) {
+    // A request without credentials declares none.
+    const isUnchecked = declared === undefined || declared === 'UNSIGNED-PAYLOAD'
+    if (body.length > 0 && !isUnchecked && declared !== sha256Of(body)) {
       return failed(400, 'XAmzContentSHA256Mismatch')
     }
     if (headers['if-none-match'] !== '*') return undefined

@@ -45,6 +45,7 @@ export function agentOptions(
     ...(settings.objectStore === undefined
       ? {}
       : { objectStore: { ...settings.objectStore, environment: env } }),
+    copies: settings.copies.map(({ to, ...rest }) => ({ ...rest, to: { ...to, environment: env } })),
     ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),
@@ -71,10 +72,12 @@ function adminOptions({
   adminAuth,
   adminTls,
   adminTokenFile,
-}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls'> {
+  metricsListen,
+}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls' | 'metricsListen'> {
   const auth = adminTokenFile === undefined ? adminAuth : { ...adminAuth, tokenFile: adminTokenFile }
   return {
     ...(auth === undefined ? {} : { adminAuth: auth }),
+    ...(metricsListen === undefined ? {} : { metricsListen }),
     ...(adminTls === undefined ? {} : { adminTls: { certFile: adminTls.cert, keyFile: adminTls.key } }),
   }
 }

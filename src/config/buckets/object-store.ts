@@ -1,11 +1,11 @@
 import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { expiryRules } from '../rules/expiry-rules.ts'
 import { countTo } from '../values/count.ts'
 import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
-import { expiryRules } from './expiry-rules.ts'
 import { urlText } from './url-text.ts'
 
 /** A bucket that is asked before upstream. */

@@ -1,5 +1,5 @@
 import { readWhenScraped } from './instruments.ts'
-import { type Metric, sample } from './text-format.ts'
+import { escapeValue, type Metric, sample } from './text-format.ts'
 
 /** Values that are read when Prometheus scrapes the agent. */
 export interface GaugeValues {
@@ -24,6 +24,16 @@ export interface GaugeValues {
   readonly objectStore:
     | { readonly isPaused: boolean; readonly waiting: number; readonly dropped: number }
     | undefined
+  /** What the agent copies into buckets. */
+  readonly copies: readonly {
+    readonly bucket: string
+    readonly waiting: number
+    readonly copied: number
+    readonly failed: number
+    readonly dropped: number
+    readonly sentBytes: number
+    readonly savedBytes: number
+  }[]
   /** Since the first start of the agent on this data folder. */
   readonly savedBytes: { readonly clients: number; readonly peers: number }
 }
@@ -37,10 +47,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'gauge',
       'leat_warm_images',
       'Images that are kept warm, by whether they are completely stored.',
-      {
-        'state="stored"': warmImages.stored,
-        'state="missing"': warmImages.missing,
-      },
+      'state',
+      { stored: warmImages.stored, missing: warmImages.missing },
     ),
     gauge('leat_flights_active', 'Transfers from outside this node that are in progress.', now.flightsActive),
     gauge('leat_flight_waiters', 'Requests that are reading from a transfer in progress.', now.flightWaiters),
@@ -65,6 +73,7 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
     ),
     gauge('leat_peers_connected', 'Other agents of the swarm that are currently known.', now.peersConnected),
     ...objectStoreMetrics(now.objectStore),
+    ...copiesMetrics(now.copies),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',
@@ -75,7 +84,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'counter',
       'leat_saved_bytes_total',
       'Bytes that clients and peers got without a transfer from upstream for their request.',
-      { 'to="clients"': savedBytes.clients, 'to="peers"': savedBytes.peers },
+      'to',
+      { clients: savedBytes.clients, peers: savedBytes.peers },
     ),
   ]
 }
@@ -98,6 +108,55 @@ function objectStoreMetrics(state: GaugeValues['objectStore']): readonly Metric[
   ]
 }
 
+function copiesMetrics(copies: GaugeValues['copies']): readonly Metric[] {
+  if (copies.length === 0) return []
+  const perBucket = (
+    type: Metric['type'],
+    name: string,
+    help: string,
+    amountOf: (of: GaugeValues['copies'][number]) => number,
+  ): Metric => {
+    const samples = copies.map((of) => sample(name, bucketLabel(of), amountOf(of)))
+    return { name, help, type, labels: ['bucket'], samples: () => samples }
+  }
+  const outcomes = copies.flatMap((of) =>
+    (['copied', 'failed', 'dropped'] as const).map((outcome) =>
+      sample('leat_copies_total', `${bucketLabel(of)},outcome="${outcome}"`, of[outcome]),
+    ),
+  )
+  return [
+    perBucket(
+      'gauge',
+      'leat_copies_waiting',
+      'Images that wait to be copied, or are being copied.',
+      ({ waiting }) => waiting,
+    ),
+    {
+      name: 'leat_copies_total',
+      help: 'Images that were copied, attempts that have failed, and images whose tag was removed.',
+      type: 'counter',
+      labels: ['bucket', 'outcome'],
+      samples: () => outcomes,
+    },
+    perBucket(
+      'counter',
+      'leat_copies_sent_bytes_total',
+      'Bytes of copies that were sent.',
+      ({ sentBytes }) => sentBytes,
+    ),
+    perBucket(
+      'counter',
+      'leat_copies_saved_bytes_total',
+      'Bytes of copies that were in the bucket already, and so were not sent.',
+      ({ savedBytes }) => savedBytes,
+    ),
+  ]
+}
+
+function bucketLabel({ bucket }: GaugeValues['copies'][number]): string {
+  return `bucket="${escapeValue(bucket)}"`
+}
+
 function gauge(name: string, help: string, value: number | undefined): Metric {
   return readWhenScraped('gauge', name, help, () => value)
 }
@@ -106,8 +165,9 @@ function labelled(
   type: Metric['type'],
   name: string,
   help: string,
+  label: string,
   values: Readonly<Record<string, number>>,
 ): Metric {
-  const samples = Object.entries(values).map(([label, value]) => sample(name, label, value))
-  return { name, help, type, samples: () => samples }
+  const samples = Object.entries(values).map(([of, value]) => sample(name, `${label}="${of}"`, value))
+  return { name, help, type, labels: [label], samples: () => samples }
 }

@@ -1,5 +1,5 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { ObjectStoreReport } from '../../schemas/object-store-report.ts'
+import type { CopiesReport, ObjectStoreReport } from '../../schemas/object-store-report.ts'
 import type { FlightReport, SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
@@ -7,7 +7,7 @@ import type { SavingsView } from '../records/savings.ts'
 import { redact } from '../redact.ts'
 import { rfc3339 } from '../rfc3339.ts'
 import { peersReport } from './peers.ts'
-import type { FlightView, NodeView, ObjectStoreView, ScrubView, SourceView } from './view.ts'
+import type { CopiesView, FlightView, NodeView, ObjectStoreView, ScrubView, SourceView } from './view.ts'
 
 export async function statusReport(
   view: NodeView,
@@ -15,7 +15,7 @@ export async function statusReport(
   totals: CounterTotals,
   problems: readonly string[],
 ): Promise<StatusReport> {
-  const { registry, admin } = view.addresses()
+  const { registry, admin, metrics } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes, hosted } = view.store()
   const reasons = [...view.notReadyReasons()]
   const peers = view.peers()
@@ -23,7 +23,7 @@ export async function statusReport(
     version: view.version,
     name: view.name,
     startedAt: rfc3339(view.startedAt),
-    addresses: { registry: registry ?? null, admin: admin ?? null },
+    addresses: { registry: registry ?? null, admin: admin ?? null, metrics: metrics ?? null },
     data: view.data,
     hosted: [...view.hostedPatterns],
     ready: reasons.length === 0,
@@ -44,10 +44,12 @@ export async function statusReport(
     clients: view.clients(),
     fetched: totals.fetched,
     saved: savedReport(view.saved()),
+    warm: await view.warm(),
     upstreams: hosts.all().map(hostReport),
     webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
     objectStore: objectStoreReport(view.objectStore(), totals.objectStore),
+    copies: view.copies().map(copiesReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }
 }
@@ -125,6 +127,15 @@ function objectStoreReport(
     reads,
     answerMs: answerMs ?? null,
     uploads: { ...sent, ...uploads, problem: textOrNull(uploads.problem) },
+  }
+}
+
+function copiesReport({ current, savedCost, problem, ...counts }: CopiesView): CopiesReport {
+  return {
+    ...counts,
+    current: current === undefined ? null : { ...current },
+    savedCost: savedCost ?? null,
+    problem: textOrNull(problem),
   }
 }
 

@@ -1,7 +1,12 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { ObjectStoreContent } from '../../schemas/object-store-report.ts'
-import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
+import type { CopiesReport, ObjectStoreContent } from '../../schemas/object-store-report.ts'
+import type {
+  AvailabilityReport,
+  MemberActivity,
+  OwnerReport,
+  SwarmReport,
+} from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { HistoryView } from '../records/history/history.ts'
 import type { SavingsView } from '../records/savings.ts'
@@ -124,6 +129,13 @@ export interface ObjectStoreView {
   }
 }
 
+/** The copies into one bucket, as they are now. */
+export interface CopiesView extends Omit<CopiesReport, 'current' | 'savedCost' | 'problem'> {
+  readonly current: { readonly image: string; readonly bytes: number; readonly ofBytes: number } | undefined
+  readonly savedCost: number | undefined
+  readonly problem: string | undefined
+}
+
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -136,7 +148,11 @@ export interface NodeView extends ContentView {
   /** Patterns of the repositories that take pushes. */
   readonly hostedPatterns: readonly string[]
   /** `registry` is undefined until the registry API listens. */
-  addresses(): { readonly registry: string | undefined; readonly admin: string | undefined }
+  addresses(): {
+    readonly registry: string | undefined
+    readonly admin: string | undefined
+    readonly metrics: string | undefined
+  }
   /** `limitBytes` is the high-water mark in bytes; undefined while it is not known. */
   store(): {
     readonly blobs: number
@@ -178,12 +194,16 @@ export interface NodeView extends ContentView {
   saved(): SavingsView
   history(): { readonly hour: HistoryView; readonly day: HistoryView }
   webhooks(): readonly WebhookView[]
+  /** What the agent copies into buckets. */
+  copies(): readonly CopiesView[]
   /** undefined without an object store. */
   objectStore(): ObjectStoreView | undefined
   /** Asks the object store, and waits two seconds at most. undefined when it is not asked for contents of the repository. */
   inObjectStore(repository: Repository, digest: Digest): Promise<ObjectStoreContent | undefined>
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
+  /** Asks other members of the swarm what they do, and waits some seconds at most; empty when this node is in no swarm. */
+  askPeers(): Promise<readonly MemberActivity[]>
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */
   whoHas(digest: Digest): Promise<AvailabilityReport | undefined>
   /** undefined when this node has no peers. */
