@@ -77,6 +77,7 @@ export function nodeViewOf(
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     hostedPatterns: options.hosted?.names ?? [],
+    hostedBucket: objectStore?.hosted?.name,
     addresses: () => {
       const { registry, admin } = state.addresses()
       return { registry: registry && addressText(registry), admin: admin && addressText(admin) }
