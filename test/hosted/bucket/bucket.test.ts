@@ -8,7 +8,14 @@ import { startBootstrapNode } from '../../../src/peers/dht/bootstrap.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import type { FakeS3 } from '../../../testkit/object-store/fake-s3.ts'
 import { folder } from '../../store/folder.ts'
-import { type BucketAgent, type BucketLab, bucketLab, type PushedImage, reads } from './bucket-lab.ts'
+import {
+  type BucketAgent,
+  type BucketLab,
+  bucketLab,
+  hostedIn,
+  type PushedImage,
+  reads,
+} from './bucket-lab.ts'
 
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
@@ -105,4 +112,29 @@ test('pushes of one tag by many clients of two agents end in one of them, which 
   const image = pushed.find(({ manifest }) => manifest === found[0])
   assert.ok(image !== undefined)
   await (await lab.start()).pull(image)
+})
+
+test('settings that host what the bucket cannot have, or keep tags by rules of one node, stop the start', async (t) => {
+  const lab = await bucketLab(t)
+  const { objectStore } = hostedIn(lab.fake)
+  await assert.rejects(
+    lab.start({ objectStore: { ...objectStore, registry: 'reg.corp' } }),
+    /has only repositories of reg.corp \(objectStore.registry\), so team\/\*\* cannot be hosted in it/,
+  )
+  const retention = [{ names: ['team/**'], keepLast: 1 }]
+  await assert.rejects(lab.start({ hosted: { names: ['team/**'], retention } }), /objectStore.expire/)
+})
+
+test('an agent names what was pushed to its disk before, which it does not serve any more', async (t) => {
+  const lab = await bucketLab(t)
+  const data = await folder(t)
+  const { objectStore } = hostedIn(lab.fake)
+  const before = await lab.start({ data, objectStore: { ...objectStore, hosted: false } })
+  await before.push('one', { tag: 'v1' })
+  assert.deepEqual(before.running.agent.warnings, [])
+  await before.running.stop({ drainMs: 0 })
+  const after = await lab.start({ data })
+  assert.equal(await after.tag('v1'), undefined)
+  const [warning = ''] = after.running.agent.warnings
+  assert.match(warning, /\(1\) are not in the object store.*localhost\/team\/app/)
 })
