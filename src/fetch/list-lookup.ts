@@ -91,8 +91,8 @@ export class ListLookup {
         load: () => this.#known(request),
         askUpstream: async (renewal) => {
           await this.#knownNames.beforeReading(repository)
-          const isUpstreamOnly = await this.#knownNames.isInDoubt(repository)
-          const body = await askUpstream({ ...renewal, isUpstreamOnly })
+          const isAnonymous = await this.#knownNames.isInDoubt(repository)
+          const body = await askUpstream({ ...renewal, isAnonymous })
           const list: CachedList = { body, checkedAt: Date.now() }
           if (!isEmpty(body)) await this.#knownNames.beforeStoring(repository)
           // The client gets its answer although a full disk remembers nothing new.

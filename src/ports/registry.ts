@@ -19,8 +19,11 @@ export interface TagRequestOptions {
 
 export interface HeadRequestOptions {
   readonly signal: AbortSignal
-  /** Upstream itself is asked, and no object store that may have what is asked for. */
-  readonly isUpstreamOnly?: boolean | undefined
+  /**
+   * Upstream itself is asked, without credentials, and no object store that may have what is asked for: what the answer
+   * says, everybody may know.
+   */
+  readonly isAnonymous?: boolean | undefined
 }
 
 /** What only upstream knows: everything about an image that may change, and which sources can bring its bytes. */
@@ -40,7 +43,7 @@ export interface Registry {
    * Gives upstream's image index of the manifests whose subject is `subject`, from the referrers API or the fallback tag.
    * The index is empty when there are none.
    */
-  referrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<Uint8Array>
+  referrers(repository: Repository, subject: Digest, options: HeadRequestOptions): Promise<Uint8Array>
   /** Says whether this agent would use credentials for the repository. Asks no registry and no credential helper. */
   isPrivate(repository: Repository): Promise<boolean>
   /** As `isPrivate`, but a file of credentials that is not there at the start contains none. */

@@ -2,17 +2,18 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import type { PullRights } from '../ports/access/pull-rights.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Registry, TagHead } from '../ports/registry.ts'
+import type { HeadRequestOptions, Registry, TagHead } from '../ports/registry.ts'
 import type { Source, Want } from '../ports/source.ts'
 import { credentialOf } from './auth/credential.ts'
 import { PrivateRepositories } from './auth/private-repositories.ts'
-import type { HostState, UpstreamHost } from './host.ts'
+import type { HostState } from './host.ts'
 import { askInRounds } from './limits/rounds.ts'
 import { costPerGiB, type UpstreamOptions } from './options/options.ts'
 import { Registrations, type UpstreamParts } from './registrations.ts'
 import { requestHead } from './requests/head.ts'
 import { requestPullRight } from './requests/pull-right.ts'
 import { requestReferrers } from './requests/referrers.ts'
+import type { RegistryHost } from './requests/registry-request.ts'
 import { requestTag } from './requests/tag.ts'
 import { requestTags } from './requests/tags.ts'
 
@@ -76,23 +77,18 @@ class RegistryUpstreams implements Upstreams {
 
   async head(
     want: Want,
-    { signal }: { signal: AbortSignal },
+    options: HeadRequestOptions,
   ): Promise<{ size: number; mediaType: string | undefined }> {
-    return this.#ask(want.repository, (host, within) => requestHead(host, want, within), { signal })
+    return this.#ask(want.repository, (host, within) => requestHead(host, want, within), options)
   }
 
-  async tags(repository: Repository, { signal }: { signal: AbortSignal }): Promise<readonly string[]> {
-    return this.#ask(repository, (host, within) => requestTags(host, repository.name, within), { signal })
+  async tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]> {
+    return this.#ask(repository, (host, within) => requestTags(host, repository.name, within), options)
   }
 
-  async referrers(
-    repository: Repository,
-    subject: Digest,
-    { signal }: { signal: AbortSignal },
-  ): Promise<Uint8Array> {
-    return this.#ask(repository, (host, within) => requestReferrers(host, repository.name, subject, within), {
-      signal,
-    })
+  async referrers(repository: Repository, subject: Digest, options: HeadRequestOptions): Promise<Uint8Array> {
+    const { name } = repository
+    return this.#ask(repository, (host, within) => requestReferrers(host, name, subject, within), options)
   }
 
   isPrivate(repository: Repository): Promise<boolean> {
@@ -145,10 +141,12 @@ class RegistryUpstreams implements Upstreams {
 
   #ask<Answer>(
     repository: Repository,
-    ask: (host: UpstreamHost, options: { signal: AbortSignal }) => Promise<Answer>,
-    { signal }: { signal: AbortSignal },
+    ask: (host: RegistryHost, options: { signal: AbortSignal }) => Promise<Answer>,
+    { signal, isAnonymous = false }: HeadRequestOptions,
   ): Promise<Answer> {
-    return askInRounds(this.#registrations.hostsOf(repository), ask, {
+    const hosts = this.#registrations.hostsOf(repository)
+    const asked = isAnonymous ? hosts.map((host) => host.withCredential(undefined)) : hosts
+    return askInRounds(asked, ask, {
       signal,
       backoffMs: this.#registrations.backoffMs,
     })

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import { Failure } from '../../src/ports/failure.ts'
+import type { HeadRequestOptions } from '../../src/ports/registry.ts'
 import { createUpstreams } from '../../src/upstream/upstreams.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import { sha256 } from '../../testkit/registries/faulty/content.ts'
@@ -20,6 +24,28 @@ test('a request is repeated after two failures of its host', async (t) => {
   server.fault('v1', { status: 500, times: 2 })
   await upstreams.tag(repository, 'v1', { signal })
   assert.equal(server.count('v1'), 3)
+})
+
+test('a question without credentials is asked without those of a file that was deleted after the start', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'leat-upstreams-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const dockerConfig = join(folder, 'config.json')
+  const { server, upstreams, repository, want } = await open(t, { dockerConfig })
+  const auth = Buffer.from('u:p').toString('base64')
+  await writeFile(dockerConfig, JSON.stringify({ auths: { [server.host]: { auth } } }))
+  await upstreams.readFiles()
+  await rm(dockerConfig)
+  const { manifest } = server.addImage('team/app', 'v1')
+  server.requireBasic('u', 'p')
+  const questions = [
+    (options: HeadRequestOptions) => upstreams.head(want(manifest, 'manifest'), options),
+    (options: HeadRequestOptions) => upstreams.tags(repository, options),
+    (options: HeadRequestOptions) => upstreams.referrers(repository, manifest, options),
+  ]
+  for (const ask of questions) {
+    await assert.rejects(ask({ signal, isAnonymous: true }), { code: 'denied' })
+    await assert.doesNotReject(ask({ signal }))
+  }
 })
 
 test('hosts are asked in order, and each is a source', async (t) => {

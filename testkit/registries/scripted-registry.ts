@@ -67,7 +67,10 @@ export class ScriptedRegistry implements Registry {
     return this.ageMs === undefined ? head : { ...head, ageMs: this.ageMs }
   }
 
-  async head(want: Want): Promise<{ size: number; mediaType: string | undefined }> {
+  async head(
+    want: Want,
+    _options?: HeadRequestOptions,
+  ): Promise<{ size: number; mediaType: string | undefined }> {
     this.asked.head += 1
     await this.#applyFaults()
     const found = this.#find(want)

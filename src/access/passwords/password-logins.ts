@@ -2,14 +2,12 @@ import { WatchedFile } from '../../lib/watched-file.ts'
 import { publish } from '../../observe/events.ts'
 import type { Caller } from '../../ports/access.ts'
 import { credentialKey } from '../logins/credential-key.ts'
-import { type Login, refusedLogin } from '../logins/login.ts'
+import type { Login } from '../logins/login.ts'
 import { parseHtpasswd } from './htpasswd.ts'
 import { type CompareHash, loadBcrypt, PasswordHashing } from './password-hashing.ts'
 import { PasswordUsers } from './password-users.ts'
 import { WrongLogins } from './wrong-logins.ts'
 
-/** How long a client waits when too many passwords are being verified. */
-const BUSY_MS = 1000
 /** How long it may take until a change of the file is noticed. */
 const CHECK_MS = 1000
 
@@ -22,11 +20,9 @@ interface PasswordLoginsOptions {
 /** Logins by user and password. */
 export class PasswordLogins {
   readonly #file: WatchedFile<PasswordUsers>
-  readonly #wrong: WrongLogins
 
-  private constructor(file: WatchedFile<PasswordUsers>, wrong: WrongLogins) {
+  private constructor(file: WatchedFile<PasswordUsers>) {
     this.#file = file
-    this.#wrong = wrong
   }
 
   /** Rejects with a `FileProblem` when the file cannot be used. */
@@ -35,13 +31,14 @@ export class PasswordLogins {
     { compare, checkMs = CHECK_MS, now }: PasswordLoginsOptions = {},
   ): Promise<PasswordLogins> {
     const hashing = new PasswordHashing(compare ?? (await loadBcrypt()))
+    const wrong = new WrongLogins(now)
     const file = new WatchedFile(path, {
-      parse: (text) => new PasswordUsers(parseHtpasswd(text, path), hashing, now),
+      parse: (text) => new PasswordUsers(parseHtpasswd(text, path), { hashing, wrong }, now),
       checkMs,
       onProblem: (problem) => publish('file.checked', { file: path, problem: problem?.message }),
     })
     await file.read()
-    return new PasswordLogins(file, new WrongLogins(now))
+    return new PasswordLogins(file)
   }
 
   async find(
@@ -49,26 +46,6 @@ export class PasswordLogins {
     { authorization = '', address }: Pick<Caller, 'authorization' | 'address'>,
   ): Promise<Login> {
     const users = await this.#file.read()
-    const known: Login = { kind: 'known', name: user, grants: undefined }
-    const key = credentialKey(authorization)
-    if (users.isRemembered(key)) return known
-    const claim = { user, password, key }
-    // Only the first of several requests with the same credentials counts as an attempt.
-    if (users.isBeingVerified(key)) return loginOf(await users.verify(claim), known)
-    const attempt = this.#wrong.begin(address)
-    if (attempt.kind === 'must-wait') return { kind: 'slow-down', retryAfterMs: attempt.retryAfterMs }
-    let isRight: boolean | undefined
-    try {
-      isRight = await users.verify(claim)
-    } finally {
-      // What was not verified at all was not wrong.
-      attempt.end(isRight !== false)
-    }
-    return loginOf(isRight, known)
+    return users.find({ user, password, key: credentialKey(authorization), address })
   }
-}
-
-function loginOf(isRight: boolean | undefined, known: Login): Login {
-  if (isRight === undefined) return { kind: 'slow-down', retryAfterMs: BUSY_MS }
-  return isRight ? known : refusedLogin('the user or the password is wrong')
 }

@@ -27,6 +27,8 @@ interface RegistryWish {
   readonly staleMs: number
 }
 
+/** How long a client waits until it is told that its registry cannot be asked: less than clients wait for an answer. */
+const DECISION_MS = 25_000
 const EVERYBODY: Proof = { key: 'everybody', login: undefined }
 /** With `Bearer`, the client would send its credentials to the token service that the challenge names. */
 const BASIC = ['Basic realm="leat", charset="UTF-8"']
@@ -91,9 +93,10 @@ export class PullerAccess implements AccessControl {
     proofs: readonly Proof[],
   ): Promise<Decision | undefined> {
     if (proofs.some(({ key }) => this.#questions.isConfirmed({ key, repository }))) return undefined
+    const signal = AbortSignal.timeout(DECISION_MS)
     let isUnknown = false
     for (const proof of proofs) {
-      const right = await this.#questions.find({ ...proof, repository, content, address })
+      const right = await this.#questions.find({ ...proof, repository, content, address, signal })
       if (right === 'confirmed') return undefined
       if (right === 'unknown' && this.#questions.isConfirmed({ ...proof, repository }, staleMs))
         return undefined

@@ -1,11 +1,8 @@
-import { Semaphore } from '../../lib/async/semaphore.ts'
 import { SharedWork } from '../../lib/async/shared-work.ts'
-import { addressGroup } from '../../lib/client-address.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { PullRights, RegistryLogin, WantedContent } from '../../ports/access/pull-rights.ts'
-import { Failure } from '../../ports/failure.ts'
-import { WrongLogins } from '../passwords/wrong-logins.ts'
 import { ConfirmedRights } from './confirmed-rights.ts'
+import { type Answer, RegistryLimits } from './registry-limits.ts'
 
 /** Who asks for what. `key` names the credentials. */
 interface RightQuestion {
@@ -14,41 +11,26 @@ interface RightQuestion {
   readonly key: string
   readonly login: RegistryLogin | undefined
   readonly address: string
+  /** Until when an answer is of use. */
+  readonly signal: AbortSignal
 }
 
-/**
- * `unknown`: the registry was asked and gave no answer. `not-asked`: this agent has not asked it, because of its own limits;
- * a client can bring that about, so no earlier answer counts then.
- */
-export type Right = 'confirmed' | 'denied' | 'unknown' | 'not-asked'
+/** What is known of a right, as `Answer` says. A registry that has no such content has denied it. */
+export type Right = Exclude<Answer, 'absent'>
 
-const AT_ONCE = 8
-const MOST_PENDING = 256
-/** One address, such as that of a node with many pods, leaves room for the others. */
-const MOST_PENDING_OF_ADDRESS = 64
-/** How long a question waits until fewer are asked. */
-const WAIT_MS = 5000
-/** How long a registry may take to answer. */
-const ANSWER_MS = 10_000
-type AnswerCode = Right | 'absent'
-
-/** All pods of a node have the same address, so more are allowed than of the agent's own passwords. */
-const MOST_WRONG = 30
-
-/** Asks registries for rights: each question once at a time, few at a time, and no more guesses than a person makes. */
+/** Asks registries for rights, each question once at a time. */
 export class RightQuestions {
   readonly #rights: Pick<PullRights, 'confirm'>
+  readonly #now: (() => number) | undefined
   readonly #known: ConfirmedRights
-  readonly #asking = new SharedWork<Right>()
-  readonly #slots = new Semaphore(AT_ONCE)
-  readonly #wrong: WrongLogins
-  readonly #pending = new Map<string, number>()
-  #pendingCount = 0
+  readonly #asking = new SharedWork<Answer>()
+  /** By registry: the settings name those that are asked. */
+  readonly #limits = new Map<string, RegistryLimits>()
 
   constructor(rights: Pick<PullRights, 'confirm'>, now?: () => number) {
     this.#rights = rights
+    this.#now = now
     this.#known = new ConfirmedRights(now)
-    this.#wrong = new WrongLogins(now, MOST_WRONG)
   }
 
   /** Says without asking whether the right was confirmed lately, or in the last `staleMs`. */
@@ -61,76 +43,53 @@ export class RightQuestions {
     const content = JSON.stringify(question.content)
     if (this.#known.isConfirmed(right)) return 'confirmed'
     if (this.#known.isDenied(right, content)) return 'denied'
-    const key = `${right} ${content}`
-    if (!this.#asking.has(key) && !this.#hasRoomFor(question.address)) return 'not-asked'
-    return this.#asking.run(key, () => this.#askWithinLimits(question)).promise
+    const { address, login, signal } = question
+    const asker = { address, hasLogin: login !== undefined, signal }
+    const limits = this.#limitsOf(question.repository)
+    const { promise } = this.#asking.run(`${right} ${content}`, () =>
+      limits.admit(asker, () => this.#decide(question, limits)),
+    )
+    const answer = await promise
+    return answer === 'absent' ? 'denied' : answer
   }
 
-  #hasRoomFor(address: string): boolean {
-    const ofAddress = this.#pending.get(addressGroup(address)) ?? 0
-    return this.#pendingCount < MOST_PENDING && ofAddress < MOST_PENDING_OF_ADDRESS
-  }
-
-  async #askWithinLimits(question: RightQuestion): Promise<Right> {
-    const attempt = question.login && this.#wrong.begin(question.address)
-    if (attempt?.kind === 'must-wait') return 'not-asked'
-    this.#countPending(question.address, 1)
-    let code: AnswerCode = 'not-asked'
-    try {
-      code = await this.#decide(question)
-    } finally {
-      this.#countPending(question.address, -1)
-      attempt?.end(code !== 'denied')
+  #limitsOf({ registry }: Repository): RegistryLimits {
+    let limits = this.#limits.get(registry)
+    if (limits === undefined) {
+      limits = new RegistryLimits(this.#now)
+      this.#limits.set(registry, limits)
     }
-    return code === 'absent' ? 'denied' : code
+    return limits
   }
 
-  async #decide(question: RightQuestion): Promise<AnswerCode> {
+  async #decide(question: RightQuestion, limits: RegistryLimits): Promise<Answer> {
     const right = rightOf(question.key, question.repository)
     const content = JSON.stringify(question.content)
-    const answer = await this.#ask(question, question.content)
+    const answer = await this.#ask(question, question.content, limits)
     if (answer === 'confirmed') this.#known.confirm(right, question.content)
     if (answer === 'denied') this.#known.deny(right, content)
-    return answer === 'absent' ? this.#decideOtherwise(question, right, content) : answer
-  }
-
-  /** A registry says `absent` of what is not there, and to those without a right: what it gave before tells which it is. */
-  async #decideOtherwise(question: RightQuestion, right: string, content: string): Promise<AnswerCode> {
+    if (answer !== 'absent') return answer
+    // A registry says that also to those without a right: what it gave before tells which it is.
     const before = this.#known.contentOf(right)
     if (before === undefined || JSON.stringify(before) === content) {
       this.#known.deny(right, content)
       return 'absent'
     }
-    const answer = await this.#ask(question, before)
-    if (answer === 'confirmed') {
+    const answerBefore = await this.#ask(question, before, limits)
+    if (answerBefore === 'confirmed') {
       this.#known.confirm(right, before)
       return 'confirmed'
     }
-    if (answer === 'denied' || answer === 'absent') this.#known.deny(right, content)
-    return answer === 'denied' ? 'denied' : 'absent'
+    if (answerBefore === 'denied' || answerBefore === 'absent') this.#known.deny(right, content)
+    return answerBefore === 'denied' ? 'denied' : 'absent'
   }
 
-  async #ask({ repository, login }: RightQuestion, content: WantedContent): Promise<AnswerCode> {
-    let isAsked = false
-    try {
-      await this.#slots.use(AbortSignal.timeout(WAIT_MS), () => {
-        isAsked = true
-        return this.#rights.confirm(repository, content, login, { signal: AbortSignal.timeout(ANSWER_MS) })
-      })
-      return 'confirmed'
-    } catch (error) {
-      const code = error instanceof Failure ? error.code : undefined
-      if (code === 'denied' || code === 'absent') return code
-      return isAsked ? 'unknown' : 'not-asked'
-    }
-  }
-
-  #countPending(address: string, change: 1 | -1): void {
-    const group = addressGroup(address)
-    const count = (this.#pending.get(group) ?? 0) + change
-    if (count === 0) this.#pending.delete(group)
-    else this.#pending.set(group, count)
-    this.#pendingCount += change
+  #ask(
+    { repository, login, signal: until }: RightQuestion,
+    content: WantedContent,
+    limits: RegistryLimits,
+  ): Promise<Answer> {
+    return limits.ask(until, (signal) => this.#rights.confirm(repository, content, login, { signal }))
   }
 }
 

@@ -139,12 +139,12 @@ export class KnownNames {
     const { repository } = want
     try {
       await this.beforeReading(repository)
-      const isUpstreamOnly = await this.isInDoubt(repository)
-      const { size } = await unlessAborted(this.#registry.head(want, { signal, isUpstreamOnly }), signal)
+      // A file of credentials may be read again at any moment: only an answer without credentials removes a doubt.
+      const isAnonymous = await this.isInDoubt(repository)
+      const { size } = await unlessAborted(this.#registry.head(want, { signal, isAnonymous }), signal)
       const facts = await this.#store.facts(want.digest)
       if (facts !== undefined && facts.size !== size) throw otherContentFailure()
-      // The credentials may be back by now, and the answer may be theirs.
-      if (isUpstreamOnly && (await this.isInDoubt(repository))) await this.#credentialed.remove(repository)
+      if (isAnonymous) await this.#credentialed.remove(repository)
       else await this.beforeStoring(repository)
     } catch (thrown) {
       const failure = asFailure(thrown, 'upstream')

@@ -63,7 +63,7 @@ export class ObjectStoreRegistry implements Registry {
   }
 
   head(want: Want, options: HeadRequestOptions): Promise<{ size: number; mediaType: string | undefined }> {
-    if (options.isUpstreamOnly) return this.#upstream.head(want, options)
+    if (options.isAnonymous) return this.#upstream.head(want, options)
     return this.#upstreamOr(
       (signal) => this.#upstream.head(want, { signal }),
       async (signal) => {
@@ -75,7 +75,7 @@ export class ObjectStoreRegistry implements Registry {
   }
 
   tags(repository: Repository, options: HeadRequestOptions): Promise<readonly string[]> {
-    if (options.isUpstreamOnly) return this.#upstream.tags(repository, options)
+    if (options.isAnonymous) return this.#upstream.tags(repository, options)
     return this.#upstreamOr(
       (signal) => this.#upstream.tags(repository, { signal }),
       (signal) => this.#names.tags(repository, { signal }),
@@ -83,7 +83,7 @@ export class ObjectStoreRegistry implements Registry {
     )
   }
 
-  referrers(repository: Repository, subject: Digest, options: Options): Promise<Uint8Array> {
+  referrers(repository: Repository, subject: Digest, options: HeadRequestOptions): Promise<Uint8Array> {
     return this.#upstream.referrers(repository, subject, options)
   }
 

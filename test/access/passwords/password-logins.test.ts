@@ -134,6 +134,13 @@ test('wrong passwords are limited per address, while others and those who are kn
   assert.equal((await find('alice', 'guess')).kind, 'refused')
 })
 
+test('right passwords of many users of one address at the same time are all taken', async (t) => {
+  const names = Array.from({ length: 16 }, (_, at) => `user${at}`)
+  const { find } = await open(t, names.map((name) => `${name}:${alice}\n`).join(''))
+  const logins = await Promise.all(names.map((name) => find(name, 'wonderland')))
+  assert.deepEqual(new Set(logins.map(({ kind }) => kind)), new Set(['known']))
+})
+
 test('guesses at the same time are limited as those one after another are', async (t) => {
   const { find, compared } = await open(t)
   const kinds = (await Promise.all(Array.from({ length: 50 }, (_, n) => find('alice', `guess ${n}`)))).map(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EverybodyAccess } from '../../../src/access/everybody-access.ts'
 import { PullerAccess } from '../../../src/access/pullers/puller-access.ts'
+import { Deferred } from '../../../src/lib/async/deferred.ts'
 import { type Repository, repositoryKey } from '../../../src/oci/names/repository.ts'
 import type { PullRights } from '../../../src/ports/access/pull-rights.ts'
 import type { AccessControl, Caller, Decision, Wish } from '../../../src/ports/access.ts'
@@ -38,13 +39,17 @@ function open({
   takesPasswords?: boolean
 } = {}) {
   const asked: string[] = []
-  const state: { now: number; failure: FailureCode | undefined } = { now: 0, failure: undefined }
+  const state: { now: number; failure: FailureCode | undefined; hang?: Promise<void> } = {
+    now: 0,
+    failure: undefined,
+  }
   const rights: PullRights = {
     isUsed: true,
     staleMsOf: ({ registry }) => (registry === 'corp.test' ? STALE_MS : undefined),
     async confirm(repository, content, login) {
       const what = content.kind === 'manifest' ? content.reference : content.kind
       asked.push(`${login?.user ?? '-'}:${login?.password ?? '-'} ${repositoryKey(repository)} ${what}`)
+      await state.hang
       if (state.failure !== undefined) throw new Failure(state.failure, 'as told')
       const isRight = login?.user === 'alice' && login.password === 'right'
       if (repository.name !== PUBLIC.name && !isRight) throw new Failure('denied', 'no')
@@ -146,6 +151,21 @@ test('while the registry cannot be asked, its last answer counts for the time of
   }
   state.now += 1
   assert.equal(await kindOf(decide(ALICE, pull(PRIVATE))), 'unavailable')
+})
+
+test('while the registry hangs, its last answer counts for clients whose questions find no slot, too', async () => {
+  const { access, decide, state } = open()
+  await decide(ALICE, pull(PRIVATE))
+  state.now += 6 * MINUTE_MS
+  state.failure = 'unavailable'
+  await decide(ALICE, pull(PRIVATE))
+  const end = new Deferred<void>()
+  state.hang = end.promise
+  const pulls = Array.from({ length: 65 }, (_, at) => access.decide(ALICE, [pull(PRIVATE, `v${at}`)]))
+  const last = pulls.pop()
+  assert.equal((await last)?.kind, 'allowed')
+  end.resolve()
+  for (const each of pulls) assert.equal((await each).kind, 'allowed')
 })
 
 test('a right that the agent does not ask about because of its own limits does not count', async () => {

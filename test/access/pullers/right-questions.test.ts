@@ -5,10 +5,11 @@ import { type Right, RightQuestions } from '../../../src/access/pullers/right-qu
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 
 const APP = { registry: 'corp.test', name: 'app' }
+const NEVER = new AbortController().signal
 
 function question(key: string, address = '127.0.0.1') {
   const content = { kind: 'tags' } as const
-  return { repository: APP, content, key, login: undefined, address }
+  return { repository: APP, content, key, login: undefined, address, signal: NEVER }
 }
 
 test('the same question is asked once at a time, and eight are asked at once', async () => {
@@ -43,6 +44,19 @@ test('one address has a quarter of the questions that wait, and of too many none
   answer.resolve()
   assert.deepEqual(new Set(await Promise.all(pending)), new Set(['confirmed']))
   assert.equal(await questions.find(question('more', '192.0.2.5')), 'confirmed')
+})
+
+test('the questions to a registry that hangs keep none from another registry', async () => {
+  const answer = new Deferred<void>()
+  const questions = new RightQuestions({
+    confirm: ({ registry }) => (registry === APP.registry ? answer.promise : Promise.resolve()),
+  })
+  const pending: Promise<Right>[] = []
+  for (let n = 0; n < 64; n += 1) pending.push(questions.find(question(`${n}`)))
+  const other = { ...question('other'), repository: { ...APP, registry: 'other.test' } }
+  assert.equal(await questions.find(other), 'confirmed')
+  answer.resolve()
+  await Promise.all(pending)
 })
 
 test('an error that is no answer of the registry leaves the right unknown, and is not remembered', async () => {

@@ -127,16 +127,17 @@ test('a name that upstream has confirmed with credentials is in doubt without th
   assert.equal(cacheResult.kind, 'hit', 'under its other name it is not in doubt')
 })
 
-test('an answer of upstream that the credentials may have brought removes no doubt', async () => {
+test('upstream is asked about a repository in doubt without credentials, also if they are back by then', async () => {
   const { resolver, registry, catalog, digests } = await pulled()
   registry.privateRegistries.clear()
-  const head = registry.head.bind(registry)
-  registry.head = async (want) => {
+  const asked: unknown[] = []
+  registry.head = async (_, { isAnonymous }: HeadRequestOptions) => {
     registry.privateRegistries.add(mine.registry)
-    return head(want)
+    asked.push(isAnonymous)
+    throw REFUSED
   }
-  await bodyOf(await resolver.blob(mine, digests.layer, { signal }))
-  assert.deepEqual(await catalog.credentialed(), [mine])
+  await assert.rejects(resolver.blob(mine, digests.layer, { signal }), { code: 'denied' })
+  assert.deepEqual([asked, await catalog.credentialed()], [[true], [mine]])
 })
 
 test('names that upstream does not have are not remembered, whatever is asked of them', async () => {
@@ -179,12 +180,12 @@ test('what was cached with a file of credentials that is not there any more is i
   assert.equal(await resolver.isPrivate(mine), true)
 })
 
-test('upstream itself is asked for the tags of a repository in doubt', async () => {
+test('upstream itself is asked without credentials for the tags of a repository in doubt', async () => {
   const { registry, restart } = await pulled()
   const again = restart()
   const asked: unknown[] = []
-  again.registry.tags = async (_, { isUpstreamOnly }: HeadRequestOptions) => {
-    asked.push(isUpstreamOnly)
+  again.registry.tags = async (_, { isAnonymous }: HeadRequestOptions) => {
+    asked.push(isAnonymous)
     throw AWAY
   }
   await assert.rejects(again.resolver.tags(mine, { signal }), { code: 'unavailable' })

@@ -104,12 +104,12 @@ test('a link that is older than stale answers may be does not count', async (t) 
 test('upstream alone says whether it has a content when the bucket must not be asked', async (t) => {
   const { head } = await setUp(t, { ageMs: 0, tagTtlMs: 0 })
   const want = { kind: 'manifest', repository: REPOSITORY, digest: OLD.manifest.digest } as const
-  await assert.rejects(head(want, { ...NEVER, isUpstreamOnly: true }), { code: 'unavailable' })
+  await assert.rejects(head(want, { ...NEVER, isAnonymous: true }), { code: 'unavailable' })
   assert.equal((await head(want, NEVER)).size, OLD.manifest.bytes.length)
 })
 
 test('upstream alone says which tags there are when the bucket must not be asked', async (t) => {
   const { tags } = await setUp(t, { ageMs: 0, tagTtlMs: 0 })
-  await assert.rejects(tags({ ...NEVER, isUpstreamOnly: true }), { code: 'unavailable' })
+  await assert.rejects(tags({ ...NEVER, isAnonymous: true }), { code: 'unavailable' })
   assert.deepEqual(await tags(NEVER), ['1'])
 })

@@ -4,7 +4,7 @@ import { describe } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { identityOf } from '../../../src/peers/identity/identity.ts'
 import { deriveSecret } from '../../../src/peers/identity/secret.ts'
-import { knowEachOther, newIdentity, SECRET, SECRET_TEXT, swarmTest, until } from './support/swarm-lab.ts'
+import { knowEachOther, newIdentity, swarmTest, until } from './support/swarm-lab.ts'
 
 const MEMBER_PROCESS = fileURLToPath(new URL('./support/member-process.js', import.meta.url))
 
@@ -67,8 +67,8 @@ describe('a swarm', { concurrency: true }, () => {
 
   swarmTest(
     'while the secret is being rotated, agents with the old and the new secret are in one swarm',
-    async ({ start }) => {
-      const [secret, other] = await Promise.all([SECRET, deriveSecret('the secret of another swarm')])
+    async ({ secretText, secret, start }) => {
+      const other = await deriveSecret(`${secretText} after its rotation`)
       const swarms = await Promise.all(
         [[other], [other, secret], [secret, other], [secret]].map((secrets) => start({ secrets })),
       )
@@ -78,12 +78,12 @@ describe('a swarm', { concurrency: true }, () => {
 
   swarmTest(
     'an agent that is killed is removed from all lists, and no other agent is',
-    async ({ dht, start }, t) => {
+    async ({ dht, secretText, start }, t) => {
       // Short limits detect the broken links soon, and the clock of the gossip runs four times as fast.
       const fast = { limits: { keepAliveMs: 200, silentMs: 2000 }, now: () => 4 * performance.now() }
       const swarms = await Promise.all([start(fast), start(fast)])
       const identity = identityOf(Buffer.alloc(32, 1))
-      const args = [SECRET_TEXT, `${dht.address.host}:${dht.address.port}`, '01'.repeat(32)]
+      const args = [secretText, `${dht.address.host}:${dht.address.port}`, '01'.repeat(32)]
       const child = spawn(process.execPath, [MEMBER_PROCESS, ...args], { stdio: 'inherit' })
       try {
         await until(swarms, () => swarms.every((swarm) => swarm.get(identity.id)?.name === 'child'))

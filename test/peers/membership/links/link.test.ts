@@ -12,7 +12,7 @@ import { heartbeatOf, Signer } from '../../../../src/peers/identity/signed-recor
 import { EMPTY_MESSAGE } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
 import { encodeMessage } from '../../../../src/peers/membership/gossip/message-format.ts'
 import { within } from '../../../../testkit/deadline.ts'
-import { DEADLINE_MS, knowEachOther, newIdentity, SECRET, swarmTest, until } from '../support/swarm-lab.ts'
+import { DEADLINE_MS, knowEachOther, newIdentity, swarmTest, until } from '../support/swarm-lab.ts'
 
 describe('the links of an agent', { concurrency: true }, () => {
   swarmTest(
@@ -51,7 +51,7 @@ describe('the links of an agent', { concurrency: true }, () => {
 
   swarmTest(
     'a member that sends malformed messages, too many messages or forged records is disconnected',
-    async ({ dht, start }) => {
+    async ({ dht, secret, start }) => {
       const [identity, other] = [newIdentity(), newIdentity()]
       const [one, two] = await Promise.all([
         start({ identity, limits: PATIENT }),
@@ -72,7 +72,7 @@ describe('the links of an agent', { concurrency: true }, () => {
       ]
       for (const [at, violation] of violations.entries()) {
         await withStranger(dht, identity, async (stream) => {
-          const proof = new SecretProof(stream, [(await SECRET).proofKey])
+          const proof = new SecretProof(stream, [secret.proofKey])
           const answered = once(stream, 'data', { signal: endOf(stream) })
           stream.write(proof.begin().send)
           const [answer] = await answered

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type BootstrapNode, startBootstrapNode } from '../../../../src/peers/dht/bootstrap.ts'
 import { type Identity, identityOf } from '../../../../src/peers/identity/identity.ts'
-import { deriveSecret } from '../../../../src/peers/identity/secret.ts'
+import { deriveSecret, type SwarmSecret } from '../../../../src/peers/identity/secret.ts'
 import { createSwarm, type Swarm, type SwarmOptions } from '../../../../src/peers/membership/swarm.ts'
 
 /** Agents that find each other over a DHT on loopback. */
@@ -12,29 +12,37 @@ import { createSwarm, type Swarm, type SwarmOptions } from '../../../../src/peer
 const LOCAL = { host: '127.0.0.1', port: 0 }
 /** Bounds each wait, so that a test that would wait forever fails with a message. */
 export const DEADLINE_MS = 50_000
-export const SECRET_TEXT = 'the secret of the swarm'
-/** The secret of the agents that are given no other one. */
-export const SECRET = deriveSecret(SECRET_TEXT)
 
 export interface SwarmSetting {
   readonly dht: BootstrapNode
+  /** What the secret was derived from. */
+  readonly secretText: string
+  /** The secret of the agents that are given no other one. */
+  readonly secret: SwarmSecret
   start(given?: Partial<SwarmOptions>): Promise<Swarm>
 }
 
-/** A test that has its own DHT. */
+/**
+ * A test that has its own DHT and its own secret. The secrets differ because a port of a DHT that has stopped is given to
+ * the next DHT that starts: agents that still ask there then find the agents of another test.
+ */
 export function swarmTest(
   title: string,
   run: (setting: SwarmSetting, t: TestContext) => Promise<void>,
 ): void {
   test(title, async (t) => {
+    const secretText = randomBytes(32).toString('hex')
+    const secret = await deriveSecret(secretText)
     const dht = await startBootstrapNode({ listen: LOCAL, bootstrap: [], advertise: undefined })
     const started: Swarm[] = []
     try {
       await run(
         {
           dht,
+          secretText,
+          secret,
           start: async (given = {}) => {
-            const swarm = await newSwarm({ bootstrap: [dht.address], ...given })
+            const swarm = newSwarm({ secrets: [secret], bootstrap: [dht.address], ...given })
             started.push(swarm)
             await swarm.start()
             return swarm
@@ -53,9 +61,8 @@ export function newIdentity(): Identity {
   return identityOf(randomBytes(32))
 }
 
-async function newSwarm(given: Partial<SwarmOptions>): Promise<Swarm> {
+function newSwarm(given: Partial<SwarmOptions> & Pick<SwarmOptions, 'secrets'>): Swarm {
   return createSwarm({
-    secrets: [await SECRET],
     identity: newIdentity(),
     self: {
       incarnation: Date.now(),
