@@ -281,7 +281,7 @@ async function openClientResolver(
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
   const cacheResolver =
-    sources.list.length === 0 ? resolver : new LocalResolver(sources.list, resolver.localContent, resolver)
+    sources.list.length === 0 ? resolver : new LocalResolver(sources, resolver.localContent, resolver)
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 

@@ -163,6 +163,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   ],
   'export/targets/oci-archive.test.ts': ['export/targets/archive-files.ts'],
   'export/targets/oci-folder.test.ts': ['export/targets/oci-index.ts'],
+  'fetch/flight/ahead/part-transfer.test.ts': ['fetch/flight/ahead/wanted-parts.ts'],
   'fetch/flight/attempts/source-queue.test.ts': ['fetch/flight/attempts/pick-failure.ts'],
   'fetch/flight/bytes/declared-head.test.ts': ['fetch/flight/bytes/dispute-errors.ts'],
   'fetch/flight/flight.test.ts': [
@@ -225,10 +226,7 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
   'peers/transfer/download.test.ts': ['peers/transfer/serve.ts'],
   'peers/transfer/peer-transfer.test.ts': ['peers/transfer/tracker-client.ts'],
   'peers/wire/content/content-client.test.ts': ['peers/wire/content/response.ts'],
-  'peers/wire/content/upload.test.ts': [
-    'peers/wire/content/content-upload.ts',
-    'peers/wire/content/limited-sink.ts',
-  ],
+  'peers/wire/content/upload.test.ts': ['peers/wire/content/content-upload.ts', 'lanes/limited-sink.ts'],
   'peers/wire/control/control-session.test.ts': ['peers/wire/control/control-server.ts'],
   'peers/wire/control/exchange.test.ts': ['peers/wire/control/message-queue.ts'],
   'peers/wire/peer-client.test.ts': [

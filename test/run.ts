@@ -10,8 +10,8 @@ import { SUITES, type Suite, suiteOf } from './runner/suites.ts'
 const USAGE = `npm test -- [WORD...] [--suite NAME]... [--require-all]
 
   WORD           run only test files whose path contains one of these words, e.g. store
-  --suite NAME   run only this suite; default: all
-${SUITES.map(({ name, about }) => `                   ${name.padEnd(8)} ${about}`).join('\n')}
+  --suite NAME   run only this suite; default: all but those that run only if they are named
+${SUITES.map(({ name, about }) => `                   ${name.padEnd(10)} ${about}`).join('\n')}
   --require-all  a missing client is a failure and not a skip; as LEAT_REQUIRE_CLIENTS=1`
 
 /** How many lines of a failure are repeated at the end. */
@@ -35,7 +35,8 @@ async function main(): Promise<number> {
   )
   const totals = noTotals()
   for (const suite of SUITES) {
-    if (request.suites.length > 0 && !request.suites.includes(suite.name)) continue
+    const isWanted = request.suites.length === 0 ? !suite.isOnlyByName : request.suites.includes(suite.name)
+    if (!isWanted) continue
     const own = files.filter((file) => suiteOf(file) === suite)
     if (own.length > 0) await runSuite(suite, own, totals)
   }

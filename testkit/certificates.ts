@@ -10,6 +10,7 @@ export interface Certificates {
 
 const OID = {
   commonName: '550403',
+  organization: '55040a',
   ecdsaWithSha256: '2a8648ce3d040302',
   basicConstraints: '551d13',
   subjectAltName: '551d11',
@@ -31,8 +32,18 @@ const octets = (bytes: Uint8Array): Buffer => der(0x04, bytes)
 const bits = (bytes: Uint8Array): Buffer => der(0x03, Buffer.from([0]), bytes)
 const truth = (): Buffer => der(0x01, Buffer.from([0xff]))
 
-function nameOf(commonName: string): Buffer {
-  return sequence(der(0x31, sequence(oid(OID.commonName), der(0x0c, Buffer.from(commonName)))))
+interface Subject {
+  readonly commonName: string
+  readonly organization?: string | undefined
+}
+
+function nameOf({ commonName, organization }: Subject): Buffer {
+  const part = (type: string, value: string): Buffer =>
+    der(0x31, sequence(oid(type), der(0x0c, Buffer.from(value))))
+  return sequence(
+    ...(organization === undefined ? [] : [part(OID.organization, organization)]),
+    part(OID.commonName, commonName),
+  )
 }
 
 function time(at: Date): Buffer {
@@ -61,8 +72,8 @@ function altNamesOf(names: readonly Buffer[]): Buffer {
 }
 
 function certificate(options: {
-  subject: string
-  issuer: string
+  subject: Subject
+  issuer: Subject
   publicKey: KeyObject
   signer: KeyObject
   extension: Buffer | undefined
@@ -91,11 +102,10 @@ interface Keys {
   readonly privateKey: KeyObject
 }
 
-/** Whom a client certificate names. */
-export interface ClientNames {
-  readonly commonName: string
-  readonly uris?: readonly string[]
-  readonly hosts?: readonly string[]
+/** Whom a client certificate names. Kubernetes takes the organization for a group. */
+export interface ClientNames extends Subject {
+  readonly uris?: readonly string[] | undefined
+  readonly hosts?: readonly string[] | undefined
 }
 
 /** A new certificate authority that can sign several certificates. */
@@ -108,7 +118,7 @@ export interface Authority {
 
 export function makeAuthority(): Authority {
   const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const issuer = `test authority ${randomBytes(4).toString('hex')}`
+  const issuer = { commonName: `test authority ${randomBytes(4).toString('hex')}` }
   const ca = certificate({
     subject: issuer,
     issuer,
@@ -120,17 +130,22 @@ export function makeAuthority(): Authority {
     ca,
     issue(hosts, keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })) {
       const { publicKey, privateKey } = keys
-      const signed = { subject: 'test server', issuer, publicKey, signer: authority.privateKey }
+      const signed = {
+        subject: { commonName: 'test server' },
+        issuer,
+        publicKey,
+        signer: authority.privateKey,
+      }
       return {
         cert: certificate({ ...signed, extension: altNames(hosts) }),
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       }
     },
-    issueToClient({ commonName, ...names }) {
+    issueToClient({ uris, hosts, ...subject }) {
       const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-      const signed = { subject: commonName, issuer, publicKey, signer: authority.privateKey }
+      const signed = { subject, issuer, publicKey, signer: authority.privateKey }
       return {
-        cert: certificate({ ...signed, extension: clientNames(names) }),
+        cert: certificate({ ...signed, extension: clientNames({ uris, hosts }) }),
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       }
     },

@@ -1,12 +1,17 @@
 import type { Headers } from './jobs.ts'
 
+/** A request with a body is a PUT. The body has only ASCII characters. */
 export function requestText(request: {
   readonly port: number
   readonly path: string
   readonly headers?: Headers
+  readonly body?: string
 }): string {
-  const headers = Object.entries(request.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `GET ${request.path} HTTP/1.1\r\nHost: 127.0.0.1:${request.port}\r\n${headers.join('')}\r\n`
+  const { port, path, body = '' } = request
+  const all = body === '' ? request.headers : { ...request.headers, 'Content-Length': `${body.length}` }
+  const headers = Object.entries(all ?? {}).map(([name, value]) => `${name}: ${value}\r\n`)
+  const method = body === '' ? 'GET' : 'PUT'
+  return `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${headers.join('')}\r\n${body}`
 }
 
 export interface Head {

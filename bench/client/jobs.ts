@@ -28,6 +28,7 @@ export interface Downloaded {
 export interface LoadRequest {
   readonly path: string
   readonly headers?: Headers
+  readonly body?: string
 }
 
 export interface Load {

@@ -82,7 +82,7 @@ function asFastAsAnswered(
       }
       connection.answered = (status) => {
         latencies.add(now() - sentAt)
-        if (status !== 200 && status !== 206) failed++
+        if (status !== 200 && status !== 201 && status !== 206) failed++
         if (status === 0) finish()
         else next()
       }

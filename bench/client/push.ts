@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { Agent, request } from 'node:http'
 import { promisify } from 'node:util'
 import type { Blob } from '../content.ts'
 import { findProgram } from '../program.ts'
+import { REPOSITORY } from '../servers/measured-server.ts'
+import type { Client } from './client.ts'
 
 const run = promisify(execFile)
 
@@ -33,48 +34,23 @@ export async function curlPush(url: string, blob: Blob): Promise<void> {
   if (stdout !== '201') throw new Error(`curl -T … ${url}: ${stdout}`)
 }
 
-/** Pushes manifests over as many connections, and gives how many in a second. */
+/** Pushes manifests, the first with the tag `v0`, over as many connections, and gives how many in a second. */
 export async function pushManifests(
+  client: Client,
   port: number,
-  repository: string,
   manifests: readonly Buffer[],
   connections: number,
   authorization?: string,
 ): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  const waiting = manifests.map((bytes, at) => ({ bytes, tag: `v${at}` }))
-  const startedAt = performance.now()
-  const pushOne = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-      await putManifest(agent, port, `/v2/${repository}/manifests/${next.tag}`, next.bytes, authorization)
-  }
-  try {
-    await Promise.all(Array.from({ length: connections }, pushOne))
-    return (manifests.length / (performance.now() - startedAt)) * 1000
-  } finally {
-    agent.destroy()
-  }
-}
-
-function putManifest(
-  agent: Agent,
-  port: number,
-  path: string,
-  bytes: Buffer,
-  authorization: string | undefined,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const login = authorization === undefined ? {} : { authorization }
-    const { mediaType } = JSON.parse(bytes.toString())
-    const headers = { 'content-type': mediaType, 'content-length': bytes.length, ...login }
-    const call = request({ agent, host: '127.0.0.1', port, method: 'PUT', path, headers }, (response) => {
-      response.resume()
-      response.on('end', () => {
-        if (response.statusCode === 201) resolve()
-        else reject(new Error(`PUT ${path}: ${response.statusCode}`))
-      })
-    })
-    call.on('error', reject)
-    call.end(bytes)
+  const login = authorization === undefined ? {} : { Authorization: authorization }
+  const requests = manifests.map((bytes, at) => {
+    const body = bytes.toString()
+    const { mediaType } = JSON.parse(body)
+    const path = `/v2/${REPOSITORY}/manifests/v${at}`
+    return { path, headers: { 'Content-Type': mediaType, ...login }, body }
   })
+  const until = { requests: requests.length }
+  const pushed = await client.load({ port, requests, connections, protocol: 'http/1.1', until })
+  if (pushed.failed > 0) throw new Error(`${pushed.failed} of ${pushed.requests} pushes failed`)
+  return (pushed.requests / pushed.ms) * 1000
 }

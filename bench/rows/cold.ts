@@ -11,6 +11,7 @@ import { untilStored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
 import { coldTls } from './cold-tls.ts'
 import { firstByte } from './first-byte.ts'
+import { severalConnections } from './several-connections.ts'
 
 const MIB = 1 << 20
 
@@ -21,6 +22,7 @@ export async function cold(context: Context): Promise<void> {
   await image(context)
   await firstByte(context)
   await coldTls(context)
+  await severalConnections(context)
 }
 
 interface Setup {

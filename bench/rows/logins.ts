@@ -32,7 +32,7 @@ export function logins(context: Context): Promise<void> {
     if (without === undefined || asking === undefined) return
     resources.add(without)
     resources.add(asking)
-    for (const { port } of [without, asking]) await pushManifests(port, REPOSITORY, [INDEX], 1, LOGIN)
+    for (const { port } of [without, asking]) await pushManifests(client, port, [INDEX], 1, LOGIN)
 
     const rate = async ({ port }: Agent): Promise<number> => {
       const headers = { Accept: INDEX_TYPE, Authorization: LOGIN }

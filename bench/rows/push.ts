@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { Client } from '../client/client.ts'
 import { isCurlInstalled } from '../client/curl.ts'
 import { beginPush, curlPush, pushManifests } from '../client/push.ts'
 import type { Blob, Content } from '../content.ts'
@@ -31,6 +32,7 @@ export async function push(context: Context): Promise<void> {
 /** How fast clients push, until the answer says that the content is stored. */
 function pushes(context: Context): Promise<void> {
   return withResources(async (resources) => {
+    const client = resources.add(new Client())
     const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
     const docker = await DockerRegistry.start(`${folder.path}/docker`)
@@ -63,7 +65,7 @@ function pushes(context: Context): Promise<void> {
           const { manifest, config: imageConfig } = await made.image(0, 0)
           return [manifest, imageConfig]
         },
-        push: (side, blobs) => pushTags(side, blobs, context.quick ? 100 : 400),
+        push: (side, blobs) => pushTags(client, side, blobs, context.quick ? 400 : 2000),
       },
     ]
     for (const row of rows) {
@@ -109,6 +111,7 @@ async function pushBlobs({ port }: MeasuredServer, blobs: readonly Blob[]): Prom
 
 /** Each manifest has bytes of its own and needs nothing but a small config. */
 async function pushTags(
+  client: Client,
   { port }: MeasuredServer,
   [manifest, config]: readonly Blob[],
   count: number,
@@ -119,5 +122,5 @@ async function pushTags(
   const manifests = Array.from({ length: count }, (_, at) =>
     Buffer.from(JSON.stringify({ ...image, annotations: { at: `${at}` } })),
   )
-  return pushManifests(port, REPOSITORY, manifests, AT_ONCE)
+  return pushManifests(client, port, manifests, AT_ONCE)
 }

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { parseRegistryHost } from '../oci/names/registry-host.ts'
+import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './upstreams/upstream.ts'
 import { Secret } from './values/secret.ts'
 import { SettingsError } from './values/settings-error.ts'
-import { UPSTREAM_DEFAULTS, type UpstreamSettings } from './values/upstream.ts'
 
 export const CREDENTIALS_VARIABLE = 'UPSTREAM_CREDENTIALS'
 

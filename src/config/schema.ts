@@ -7,6 +7,7 @@ import { auth } from './access/auth.ts'
 import { type ObjectStoreSettings, objectStore } from './buckets/object-store.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
 import { type RetentionSettings, retention } from './retention.ts'
+import { type UpstreamSettings, upstreams } from './upstreams/upstream.ts'
 import {
   ADDRESS_SCHEMA,
   HOST_SCHEMA,
@@ -17,9 +18,15 @@ import {
 import { DURATION_SCHEMA, parseDuration } from './values/duration.ts'
 import { type Format, listOf, matching, oneOf, path, text, yesOrNo } from './values/format.ts'
 import { hostedPattern, repositoryPattern } from './values/repository-pattern.ts'
-import { DISK_LIMIT_SCHEMA, parseDiskLimit, parseFreeSpace, parseSize, SIZE_SCHEMA } from './values/size.ts'
+import {
+  byteRate,
+  DISK_LIMIT_SCHEMA,
+  parseDiskLimit,
+  parseFreeSpace,
+  parseSize,
+  SIZE_SCHEMA,
+} from './values/size.ts'
 import { type SourceSettings, sources } from './values/sources.ts'
-import { type UpstreamSettings, upstreams } from './values/upstream.ts'
 import { type WarmSettings, warm } from './values/warm.ts'
 import { type WebhookSettings, webhooks } from './values/webhooks.ts'
 
@@ -47,15 +54,6 @@ const address = text(
   'host:port, such as 127.0.0.1:5050, 0.0.0.0:5050 or [::1]:5050',
   ADDRESS_SCHEMA,
 )
-const rate = text(
-  (given) => {
-    const bytes = parseSize(given)
-    return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
-  },
-  'bytes per second such as 100MiB, at least 64KiB',
-  SIZE_SCHEMA,
-)
-const LEAST_RATE = 64 * 1024
 const DRAIN_LIMIT_MS = 3_600_000
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -337,7 +335,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxUpload: setting<number | undefined>({
     flag: 'max-upload',
-    format: rate,
+    format: byteRate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second to all peers together',
@@ -345,7 +343,7 @@ export const SETTINGS = Object.freeze({
   }),
   maxDownload: setting<number | undefined>({
     flag: 'max-download',
-    format: rate,
+    format: byteRate,
     defaultValue: undefined,
     defaultText: 'none',
     help: 'bytes per second from all peers together',

@@ -165,6 +165,14 @@ export interface Events extends PeerEvents {
   'object-store.uploads-failing': { readonly bucket: string; readonly problem: string | undefined }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
+  /** `source` has an image that is not served, because a source before it has another one under the same name. */
+  'source.hidden': {
+    readonly source: string
+    readonly image: string
+    readonly digest: Digest
+    readonly servedBy: string
+    readonly servedDigest: Digest
+  }
   /** An event for a webhook was sent, or dropped: `full` when too many waited, `late` after too many attempts or too long. */
   'webhook.ended': {
     readonly webhook: string

@@ -10,6 +10,14 @@ export interface LocalTag {
   readonly mediaType: string | undefined
 }
 
+/** What tells an image from another one. */
+export interface ImageIdentity {
+  /** Of its manifest; undefined for an image of Docker that has none. */
+  readonly manifest: Digest | undefined
+  /** Of the configs of its platforms; none if they are not known. */
+  readonly configs: readonly Digest[]
+}
+
 /**
  * Images that are on this machine already, outside of the store: in a Docker daemon, an OCI layout, or a folder that
  * skopeo has written. A local source is asked after the store, and before peers and upstream.
@@ -23,6 +31,12 @@ export interface LocalSource {
   /** Says whether the images of a repository may come from this source only. */
   isExclusive(repository: Repository): boolean
   tag(repository: Repository, tag: string, options: { signal: AbortSignal }): Promise<LocalTag | undefined>
+  /** Says which image `tag` would give, and stores nothing for it. */
+  identify(
+    repository: Repository,
+    tag: string,
+    options: { signal: AbortSignal },
+  ): Promise<ImageIdentity | undefined>
   /** Lists the tags of a repository, in no order. */
   tags(repository: Repository, options: { signal: AbortSignal }): Promise<readonly string[]>
   /**

@@ -19,6 +19,13 @@ export interface Contributor {
 /** An object store is asked before upstream. It is believed as upstream is, until its bytes turn out to be wrong. */
 export type SourceKind = 'peer' | 'object-store' | 'upstream'
 
+/** How many requests for ranges of one blob may be under way at a time. */
+export interface ConnectionsPerBlob {
+  readonly most: number
+  /** Whether the number begins with one, and is raised only while that makes the blob come faster. */
+  readonly isAuto: boolean
+}
+
 /** Something that can bring a content: one upstream host, an object store, or the peers. */
 export interface Source {
   /** The name of a host, a bucket or a peer, which users see. */
@@ -36,7 +43,8 @@ export interface Source {
   bring(want: Want, intake: VouchedIntake, options: { signal: AbortSignal }): Promise<void>
   /**
    * Brings one range of a blob of `size` bytes into `intake`, whose position is the start of the range; independent of attempts
-   * under way. Rejects with an `unsupported` failure when the other side does not do that.
+   * under way. Calls `expect` when the other side has answered, until when the source has deadlines of its own. Rejects with an
+   * `unsupported` failure when the other side does not do that.
    */
   bringRange?(
     want: Want,
@@ -44,6 +52,8 @@ export interface Source {
     intake: Intake,
     options: { signal: AbortSignal },
   ): Promise<void>
+  /** Over how many connections a blob may come by ranges; undefined: over one. */
+  readonly connectionsPerBlob?: ConnectionsPerBlob
   /** Says which contributors to this source's attempts have sent wrong bytes. Called while no attempt is under way. */
   blame?(culprits: readonly Contributor[]): void
 }
@@ -98,4 +108,32 @@ export interface VouchedIntake extends Intake {
   setContributor(peer: Contributor): void
   /** Takes the checkpoints from number `first` on. The caller has them from a participant that knows the content. */
   vouch(first: number, checkpoints: Uint8Array): void
+}
+
+/** The same intake, but for what is changed. */
+export function forwardedIntake(intake: Intake, changes: Partial<Omit<Intake, 'position'>> = {}): Intake {
+  const forwarded: Intake = {
+    get position() {
+      return intake.position
+    },
+    expect: (head) => intake.expect(head),
+    buffer: () => intake.buffer(),
+    nextBuffer: () => intake.nextBuffer?.(),
+    filled: (length) => intake.filled(length),
+    drained: () => intake.drained(),
+  }
+  return Object.assign(forwarded, changes)
+}
+
+/** As `forwardedIntake`. */
+export function forwardedVouchedIntake(
+  intake: VouchedIntake,
+  changes: Partial<Omit<VouchedIntake, 'position'>>,
+): VouchedIntake {
+  const vouched: Omit<VouchedIntake, keyof Intake> = {
+    end: intake.end,
+    setContributor: (peer) => intake.setContributor(peer),
+    vouch: (first, checkpoints) => intake.vouch(first, checkpoints),
+  }
+  return Object.assign(forwardedIntake(intake), vouched, changes)
 }

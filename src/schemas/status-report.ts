@@ -16,6 +16,17 @@ export const FlightReport = v.object({
 })
 export type FlightReport = v.InferOutput<typeof FlightReport>
 
+/** An image of a local source that is not served, because an earlier source has another one under the same name. */
+const HiddenImageReport = v.object({
+  /** Such as `docker.io/acme/app:v1`. */
+  image: v.string(),
+  /** Of its manifest; of its config, if Docker has no manifest of it. */
+  digest: v.string(),
+  /** The source whose image is served. */
+  servedBy: v.string(),
+  servedDigest: v.string(),
+})
+
 /** A local source, as the agent sees it now. */
 export const SourceReport = v.object({
   name: v.string(),
@@ -25,6 +36,8 @@ export const SourceReport = v.object({
   repositories: v.nullable(count),
   /** Why it cannot be read, or what it has failed to do lately, as a sentence; null when there is nothing to say. */
   problem: v.nullable(v.string()),
+  /** Its images that are not served, a hundred at most; earlier versions do not say. */
+  hidden: v.optional(v.array(HiddenImageReport)),
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>
 

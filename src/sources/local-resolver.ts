@@ -1,4 +1,3 @@
-import { readContent } from '../fetch/manifests/manifest-body.ts'
 import { publish } from '../observe/events.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
@@ -17,9 +16,8 @@ import type {
 } from '../ports/resolver.ts'
 import type { Want } from '../ports/source.ts'
 import { mergedReferrers } from './merged-referrers.ts'
-
-/** A larger manifest is sent from its file, as a blob is. */
-const IN_MEMORY_BYTES = 64 * 1024
+import { headOf, manifestOf } from './source-answers.ts'
+import type { LocalSources } from './sources.ts'
 
 type Options = { readonly signal: AbortSignal }
 
@@ -29,11 +27,17 @@ type Options = { readonly signal: AbortSignal }
  */
 export class LocalResolver implements Resolver {
   readonly #sources: readonly LocalSource[]
+  readonly #served: LocalSources['served']
   readonly #stored: Pick<LocalContent, 'open' | 'state'>
   readonly #next: Resolver
 
-  constructor(sources: readonly LocalSource[], stored: Pick<LocalContent, 'open' | 'state'>, next: Resolver) {
-    this.#sources = sources
+  constructor(
+    { list, served }: Pick<LocalSources, 'list' | 'served'>,
+    stored: Pick<LocalContent, 'open' | 'state'>,
+    next: Resolver,
+  ) {
+    this.#sources = list
+    this.#served = served
     this.#stored = stored
     this.#next = next
   }
@@ -72,6 +76,7 @@ export class LocalResolver implements Resolver {
       const { source, value } = found
       const cacheResult: CacheResult = { kind: 'source', source: source.name }
       const answer = await this.manifestByDigest(repository, value.digest, options)
+      this.#served(repository, tag, value.digest)
       return { ...answer, cacheResult }
     }
     return this.#others(repository, failure, `no image ${repositoryKey(repository)}:${tag}`, () =>
@@ -218,30 +223,4 @@ function reported(source: LocalSource, error: unknown): Failure {
       : new Failure('unavailable', `${source.name} cannot be read: ${String(error)}`, { cause: error })
   publish('source.failed', { source: source.name, error: failure })
   return failure
-}
-
-async function headOf(content: Content, cacheResult: CacheResult): Promise<HeadAnswer> {
-  try {
-    return { size: content.size, mediaType: content.mediaType, cacheResult }
-  } finally {
-    await content.close()
-  }
-}
-
-async function manifestOf(
-  content: Content,
-  cacheResult: CacheResult,
-  options: Options,
-): Promise<ManifestAnswer> {
-  const { digest, size, mediaType } = content
-  if (mediaType === undefined || size > IN_MEMORY_BYTES) {
-    if (mediaType !== undefined) return { digest, mediaType, size, body: content, cacheResult }
-    await content.close()
-    throw new Failure('absent', `${digest} is not a manifest.`)
-  }
-  try {
-    return { digest, mediaType, size, body: await readContent(content, options), cacheResult }
-  } finally {
-    await content.close()
-  }
 }

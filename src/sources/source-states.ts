@@ -1,7 +1,9 @@
 import { unlessAborted } from '../lib/async/abort.ts'
 import { SharedWork } from '../lib/async/shared-work.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { LocalSource } from '../ports/local-source.ts'
+import type { ComparedSource, HiddenImage, HiddenImages } from './hidden-images.ts'
 
 /** Whether a source can be read now, and what it has. */
 export interface SourceState {
@@ -12,10 +14,12 @@ export interface SourceState {
   readonly repositories: number | undefined
   /** Why the source cannot be read, or what it has failed to do; a sentence. */
   readonly problem: string | undefined
+  /** Its images that are not served, because an earlier source has others under their names; at most a hundred. */
+  readonly hidden: readonly HiddenImage[]
 }
 
 export interface ListedSource {
-  readonly source: Pick<LocalSource, 'name' | 'repositories' | 'problem'>
+  readonly source: Pick<LocalSource, 'repositories' | 'problem'> & ComparedSource
   readonly isExclusive: boolean
 }
 
@@ -27,31 +31,50 @@ const PATIENCE_MS = 2_000
 /** The states of all sources, for reports. */
 export class SourceStates {
   readonly #sources: readonly ListedSource[]
+  readonly #hidden: Pick<HiddenImages, 'find'>
   readonly #reading = new SharedWork<readonly SourceState[]>()
   #known: { readonly readAt: number; readonly states: readonly SourceState[] } | undefined
 
-  constructor(sources: readonly ListedSource[]) {
+  constructor(sources: readonly ListedSource[], hidden: Pick<HiddenImages, 'find'>) {
     this.#sources = sources
+    this.#hidden = hidden
   }
 
   async read(): Promise<readonly SourceState[]> {
     const known = this.#known
     if (known !== undefined && performance.now() - known.readAt < FRESH_MS) return known.states
-    const states = await this.#reading.run('all', () => Promise.all(this.#sources.map(stateOf))).promise
+    const states = await this.#reading.run('all', () => this.#readNow()).promise
     this.#known = { readAt: performance.now(), states }
     return states
   }
+
+  async #readNow(): Promise<readonly SourceState[]> {
+    const listings = await Promise.all(this.#sources.map(listingOf))
+    const repositories = listings.map((listing) => listing.repositories ?? [])
+    const hidden = await this.#hidden.find(repositories, AbortSignal.timeout(PATIENCE_MS))
+    return this.#sources.map(({ source, isExclusive }, i) => ({
+      name: source.name,
+      isExclusive,
+      repositories: listings[i]?.repositories?.length,
+      problem: listings[i]?.problem,
+      hidden: hidden[i] ?? [],
+    }))
+  }
 }
 
-async function stateOf({ source, isExclusive }: ListedSource): Promise<SourceState> {
-  const { name } = source
+interface Listing {
+  readonly repositories: readonly Repository[] | undefined
+  readonly problem: string | undefined
+}
+
+async function listingOf({ source }: ListedSource): Promise<Listing> {
   const signal = AbortSignal.timeout(PATIENCE_MS)
   try {
     // A walk through a folder does not follow the signal.
-    const { length: repositories } = await unlessAborted(source.repositories({ signal }), signal)
-    return { name, isExclusive, repositories, problem: source.problem?.() }
+    const repositories = await unlessAborted(source.repositories({ signal }), signal)
+    return { repositories, problem: source.problem?.() }
   } catch (error) {
-    return { name, isExclusive, repositories: undefined, problem: problemOf(name, error, signal) }
+    return { repositories: undefined, problem: problemOf(source.name, error, signal) }
   }
 }
 

@@ -1,4 +1,6 @@
+import type { Digest } from '../oci/digest.ts'
 import type { NameRules } from '../oci/names/name-rules.ts'
+import type { Repository } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ContentReceiver } from '../ports/content-receiver.ts'
@@ -6,11 +8,11 @@ import type { LocalSource } from '../ports/local-source.ts'
 import { type Compression, checkCompression } from './docker/classic-image.ts'
 import { DockerClient } from './docker/docker-client.ts'
 import { type Environment, readDockerHost } from './docker/docker-host.ts'
-import { namedImages } from './docker/docker-index.ts'
 import { DockerSource } from './docker/docker-source.ts'
 import { FileVerifier } from './files/file-verifier.ts'
 import { OciLayoutSource } from './files/oci-layout.ts'
 import { type SkopeoFolderOptions, SkopeoFolderSource } from './files/skopeo-folder.ts'
+import { HiddenImages } from './hidden-images.ts'
 import { type ListedSource, type SourceState, SourceStates } from './source-states.ts'
 
 /** One entry of the setting `sources`. */
@@ -46,8 +48,10 @@ export interface SourcesStore {
 /** The local sources of an agent, with what they share. The owner closes them. */
 export interface LocalSources {
   readonly list: readonly LocalSource[]
-  /** Whether each source can be read now, and how many repositories it has. */
+  /** Whether each source can be read now, how many repositories it has, and which of its images are hidden. */
   states(): Promise<readonly SourceState[]>
+  /** Has an image that was served from a source compared with those of the other sources. */
+  served(repository: Repository, tag: string, digest: Digest): void
   close(): Promise<void>
 }
 
@@ -59,11 +63,13 @@ export async function openSources(
   const verifier = new FileVerifier()
   const list: LocalSource[] = []
   const listed: ListedSource[] = []
+  const hidden = new HiddenImages(list)
   const add = (source: LocalSource, isExclusive: boolean): void => {
     list.push(source)
     listed.push({ source, isExclusive })
   }
   const close = async (): Promise<void> => {
+    await hidden.close()
     await Promise.all(list.map((source) => source.close()))
     await verifier.close()
   }
@@ -79,50 +85,23 @@ export async function openSources(
         add(fileSource(from, { ...common, verifier }), isExclusive)
       }
     }
-    const states = new SourceStates(listed)
-    return { list, states: () => states.read(), close }
+    const states = new SourceStates(listed, hidden)
+    const served: LocalSources['served'] = (...image) => hidden.served(...image)
+    return { list, states: () => states.read(), served, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-/**
- * The states of the sources as this process would see them, without a store. Whoever starts no agent learns by it what one
- * with these settings would find.
- */
-export async function examineSources(
-  options: readonly SourceOptions[],
-  defaultRegistry: string,
-): Promise<readonly SourceState[]> {
-  const verifier = new FileVerifier()
-  const clients: DockerClient[] = []
-  const listed = options.map(({ from, isExclusive = false, ...given }): ListedSource => {
-    const rules = nameRules(given, defaultRegistry)
-    if (from.kind !== 'docker')
-      return { isExclusive, source: fileSource(from, { rules, isExclusive, verifier }) }
-    const repositories: LocalSource['repositories'] = async ({ signal }) => {
-      const client = new DockerClient(await readDockerHost(from.host, from.environment ?? {}))
-      clients.push(client)
-      return [...namedImages(await client.list(signal), rules).values()].map(({ repository }) => repository)
-    }
-    return { isExclusive, source: { name: `docker ${from.host}`, repositories } }
-  })
-  try {
-    return await new SourceStates(listed).read()
-  } finally {
-    await Promise.all([verifier.close(), ...clients.map((client) => client.close())])
-  }
-}
-
-function nameRules(
+export function nameRules(
   { registry, namePrefix, prefixes = [] }: Pick<SourceOptions, 'registry' | 'namePrefix' | 'prefixes'>,
   defaultRegistry: string,
 ): NameRules {
   return { registry, defaultRegistry, namePrefix, prefixes }
 }
 
-function fileSource(
+export function fileSource(
   { kind, path }: { readonly kind: 'oci' | 'dir'; readonly path: string },
   options: Omit<SkopeoFolderOptions, 'path'>,
 ): LocalSource {

@@ -1,7 +1,6 @@
-import { BoundedMap } from '../lib/bounded-map.ts'
 import { publish } from '../observe/events.ts'
 import { Failure } from '../ports/failure.ts'
-import type { Intake, Source, VouchedIntake, Want } from '../ports/source.ts'
+import type { ConnectionsPerBlob, Intake, Source, VouchedIntake, Want } from '../ports/source.ts'
 import type { Credential } from './auth/credential.ts'
 import { Credentials } from './auth/credentials.ts'
 import { Tokens } from './auth/tokens.ts'
@@ -14,12 +13,14 @@ import { Circuit, type CircuitState } from './limits/circuit.ts'
 import type { Quota } from './limits/quota.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
 import { RateLimits } from './limits/rate-limits.ts'
+import type { UpstreamLimits } from './limits/upstream-limits.ts'
 import type { AddressScope } from './options/address-scope.ts'
 import { type Deadlines, repositoryNameAtHosts, type Upstream } from './options/options.ts'
 import { type Lookup, scopeLimitForTargets } from './options/scoped-lookup.ts'
-import { bringFromHost, type Etags, MAX_ETAGS } from './requests/bring.ts'
+import { bringFromHost } from './requests/bring.ts'
 import { bringRangeFromHost } from './requests/bring-range.ts'
 import type { RegistryHost, RegistryRequest } from './requests/registry-request.ts'
+import { Validators } from './requests/validators.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** The address scope of a host is looked up again after this time. */
@@ -45,16 +46,18 @@ export class UpstreamHost implements Source {
   readonly #limitsOfOthers: RateLimits
   #anonymousSender: AuthorizedSender | undefined
   readonly #circuit: Circuit
-  readonly #etags: Etags = new BoundedMap(MAX_ETAGS)
+  readonly #validators = new Validators()
   readonly #redirectTargets = new RedirectTargets()
   #scopeLimit: { readonly value: Promise<AddressScope>; readonly until: number } | undefined
   readonly #limits: RateLimits
+  readonly #upstreamLimits: UpstreamLimits
   readonly #newTokens: () => Tokens
   #lastError: HostState['lastError']
 
   constructor(options: {
     upstream: Upstream
     host: string
+    limits: UpstreamLimits
     transport: Transport
     lookup: Lookup | undefined
     deadlines: Deadlines
@@ -65,6 +68,7 @@ export class UpstreamHost implements Source {
     const { upstream, host, transport, lookup, notices, signal } = options
     this.name = host
     this.#upstream = upstream
+    this.#upstreamLimits = options.limits
     this.#transport = transport
     this.#lookup = lookup
     this.#base = new URL(`${upstream.tls ? 'https' : 'http'}://${host}/`)
@@ -88,8 +92,13 @@ export class UpstreamHost implements Source {
     return { circuit: this.#circuit.state, lastError: this.#lastError, quota: this.#limits.quota }
   }
 
+  get connectionsPerBlob(): ConnectionsPerBlob {
+    return this.#upstreamLimits.connectionsPerBlob
+  }
+
   async bring(want: Want, intake: VouchedIntake, { signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#recordingErrors(signal, () => bringFromHost(this, this.#etags, want, intake, { signal }))
+    const bring = (): Promise<void> => bringFromHost(this, this.#validators, want, intake, { signal })
+    await this.#recordingErrors(signal, () => this.#transfer(want, signal, bring))
   }
 
   async bringRange(
@@ -98,9 +107,9 @@ export class UpstreamHost implements Source {
     intake: Intake,
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
-    await this.#recordingErrors(signal, () =>
-      bringRangeFromHost(this, this.#etags, want, range, intake, { signal }),
-    )
+    const bring = (): Promise<void> =>
+      bringRangeFromHost(this, this.#validators, want, range, intake, { signal })
+    await this.#recordingErrors(signal, () => this.#transfer(want, signal, bring))
   }
 
   /** Returns any response but 401 and 403, which are thrown as a `Failure`. */
@@ -136,6 +145,10 @@ export class UpstreamHost implements Source {
   /** The URL of a path within `/v2/<name>/`. */
   urlOf(name: string, path: string): URL {
     return new URL(`/v2/${this.#fullName(name)}/${path}`, this.#base)
+  }
+
+  #transfer({ kind }: Want, signal: AbortSignal, bring: () => Promise<void>): Promise<void> {
+    return kind === 'blob' ? this.#upstreamLimits.transfer(this.name, signal, bring) : bring()
   }
 
   #senderOfOther(credential: Credential | undefined): AuthorizedSender {
@@ -184,19 +197,21 @@ export class UpstreamHost implements Source {
       scopeLimit,
       signal,
     }
-    const send = kind === 'blob' && method === 'GET' ? this.#transport.sendForBlob : this.#transport.send
+    const isBlob = kind === 'blob' && method === 'GET'
+    const send = isBlob ? this.#transport.sendForBlob : this.#transport.send
     const registry = this.#guarded(send)
-    return followRedirects(request, {
+    const response = await followRedirects(request, {
       registry: (next) => sender.send(registry, next, this.#fullName(name)),
       outside: outside ?? send,
       scopeLimit: () => this.#resolveScope(),
       targets: this.#redirectTargets,
     })
+    return isBlob ? this.#upstreamLimits.limited(response, signal) : response
   }
 
   /** Sends through the circuit. */
   #guarded(send: SendRequest): SendRequest {
-    const checkedSend = failingUnlisted(send)
+    const checkedSend = this.#upstreamLimits.paced(this.name, failingUnlisted(send))
     return (request) =>
       this.#circuit.run(
         () => checkedSend(request),

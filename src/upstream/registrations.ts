@@ -5,6 +5,7 @@ import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import { UpstreamHost } from './host.ts'
 import type { RateLimitNotices } from './limits/rate-limit-notices.ts'
+import { UpstreamLimits } from './limits/upstream-limits.ts'
 import {
   canonicalNamespace,
   DEFAULT_BACKOFF_MS,
@@ -130,9 +131,20 @@ export class Registrations {
     const { backoffMs } = this
     const { lookup } = this.#options
     const { signal } = this.#stopping
+    const limits = new UpstreamLimits(upstream)
     const hosts = upstream.hosts.map(
       (host) =>
-        new UpstreamHost({ upstream, host, transport, lookup, deadlines, backoffMs, notices, signal }),
+        new UpstreamHost({
+          upstream,
+          host,
+          limits,
+          transport,
+          lookup,
+          deadlines,
+          backoffMs,
+          notices,
+          signal,
+        }),
     )
     return { upstream, hosts, transport }
   }

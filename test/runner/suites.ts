@@ -10,6 +10,8 @@ export interface Suite {
   readonly concurrency: number
   /** How long a file may go without the end of a test. A file that is silent for longer is ended and has failed. */
   readonly silenceMs: number
+  /** Whether the suite runs only if the command names it. */
+  readonly isOnlyByName?: boolean
 }
 
 /** The fast suite has what no other suite names: the rooms of the source, each tested by itself. */
@@ -61,6 +63,14 @@ export const SUITES: readonly Suite[] = [
     silenceMs: 300_000,
   },
   { name: 'start', about: 'a fresh clone', paths: ['start/'], concurrency: 1, silenceMs: 300_000 },
+  {
+    name: 'kubernetes',
+    about: 'the chart on a real Kubernetes; runs only if it is named',
+    paths: ['kubernetes/'],
+    concurrency: 1,
+    silenceMs: 900_000,
+    isOnlyByName: true,
+  },
 ]
 
 /** `file` is written as `test/store/disk-blob-store.test.ts`. */

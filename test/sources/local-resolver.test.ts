@@ -4,6 +4,8 @@ import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { createAgent } from '../../src/agent.ts'
+import { Deferred } from '../../src/lib/async/deferred.ts'
+import { type Events, subscribe } from '../../src/observe/events.ts'
 import type { SourceOptions } from '../../src/sources/sources.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { buildImage, type Image, type ImagePart } from '../../testkit/registries/image.ts'
@@ -148,11 +150,30 @@ test('a wrong file never arrives whole, and the next request gets the content fr
   assert.deepEqual([next.isWhole, digestOf(next.body)], [true, blob.digest])
 })
 
-test('of two sources that disagree about a tag the first one is served', async (t) => {
+test('of two sources that disagree about a tag the first one is served, and the other one is told of once', async (t) => {
   const lab = await startLab(t, (folder) => [skopeo(folder), layout(folder)])
   await writeFiles(join(lab.folder, 'layout'), layoutFiles({ 'acme/app:v1': app }))
   await writeFiles(join(lab.folder, 'dir/acme/app/v1'), skopeoFiles(other))
+  const hidden: Events['source.hidden'][] = []
+  const told = new Deferred<void>()
+  t.after(
+    subscribe('source.hidden', (event) => {
+      hidden.push(event)
+      told.resolve()
+    }),
+  )
   await assertServed(lab, 'acme/app', 'v1', other)
+  await told.promise
+  await assertServed(lab, 'acme/app', 'v1', other)
+  assert.deepEqual(hidden, [
+    {
+      image: 'up.test/acme/app:v1',
+      source: `oci ${join(lab.folder, 'layout')}`,
+      digest: app.manifest.digest,
+      servedBy: `dir ${join(lab.folder, 'dir')}`,
+      servedDigest: other.manifest.digest,
+    },
+  ])
 })
 
 test('of two sources that disagree about the bytes of a content the one with the right bytes is served', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
@@ -8,7 +8,8 @@ import { withoutSettings } from '../../testkit/agent-process.ts'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { answers, Daemon, freePort } from '../../testkit/daemon.ts'
 import { run, tryRun } from '../../testkit/programs.ts'
-import { argumentsOf, copyOf, environmentOf, readDockerfile, type Stage } from './dockerfile.ts'
+import { argumentsOf, environmentOf, readDockerfile } from './dockerfile.ts'
+import { replayStage } from './replay-stage.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const MIB = 1024 * 1024
@@ -19,7 +20,7 @@ test('the image is small, has one binary of each native module, and serves', asy
   const stages = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8'))
   const last = stages.at(-1)
   assert.ok(last)
-  for (const stage of stages) await replay(stage, folder, stage !== last)
+  for (const stage of stages) await replayStage(stage, folder, stage !== last)
   const app = join(folder, last.name, 'app')
 
   await t.test('it has less than 20 MiB besides Node', async () => {
@@ -96,27 +97,6 @@ test('the image does not run as root', async () => {
   const user = last?.instructions.find(({ word }) => word === 'USER')?.text ?? ''
   assert.match(user, /^[1-9]\d+:[1-9]\d+$/, 'a number, as runAsNonRoot wants it')
 })
-
-/** Carries out a build stage below a folder of its name. The commands of the last stage would change this machine. */
-async function replay(stage: Stage, folder: string, runsCommands: boolean): Promise<void> {
-  let cwd = join(folder, stage.name)
-  for (const { word, text } of stage.instructions) {
-    if (word === 'WORKDIR') {
-      cwd = join(folder, stage.name, text)
-      await mkdir(cwd, { recursive: true })
-    } else if (word === 'RUN' && runsCommands) {
-      await run('/bin/sh', ['-ec', text], { cwd, deadlineMs: 300_000 })
-    } else if (word === 'COPY') {
-      const { from, sources, target } = copyOf(text)
-      for (const source of sources) {
-        const to = target.endsWith('/') ? join(cwd, target, basename(source)) : join(cwd, target)
-        await cp(from === undefined ? join(ROOT, source) : join(folder, from, source), to, {
-          recursive: true,
-        })
-      }
-    }
-  }
-}
 
 async function filesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })

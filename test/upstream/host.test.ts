@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { HttpHeaders } from '../../src/lib/http1/headers.ts'
 import { UpstreamHost } from '../../src/upstream/host.ts'
 import type { HttpRequest, HttpResponse, SendRequest } from '../../src/upstream/http/messages.ts'
+import { UpstreamLimits } from '../../src/upstream/limits/upstream-limits.ts'
 import { isWithinScope } from '../../src/upstream/options/address-scope.ts'
 import {
   DEFAULT_BACKOFF_MS,
@@ -67,6 +68,7 @@ async function sendTo(
   const upstreamHost = new UpstreamHost({
     upstream,
     host,
+    limits: new UpstreamLimits(upstream),
     transport,
     lookup,
     deadlines: DEFAULT_DEADLINES,

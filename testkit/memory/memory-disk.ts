@@ -19,6 +19,7 @@ export interface MemoryDisk {
   readonly freeBytes: number
   readonly areWritesPaused: boolean
   readonly diskFailure: Failure | undefined
+  readonly takesAhead: boolean
   readonly partials: Map<Digest, Uint8Array>
   readonly quarantined: { readonly digest: Digest; readonly bytes: Uint8Array }[]
   readonly reserved: Map<Digest, number>

@@ -109,6 +109,7 @@ export class MemoryIncoming implements Incoming {
   }
 
   async openAhead(): Promise<MemoryAhead> {
+    if (!this.#disk.takesAhead) throw new Failure('disk', 'no file can be made')
     return new MemoryAhead()
   }
 

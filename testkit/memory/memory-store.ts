@@ -26,6 +26,8 @@ export class MemoryStore implements BlobStore, MemoryDisk {
   limitBytes: number
   /** How large the disk is. */
   diskBytes = Number.POSITIVE_INFINITY
+  /** Whether bytes may be written ahead of their turn. */
+  takesAhead = true
   /** What was reserved and not released. */
   readonly reserved = new Map<Digest, number>()
   readonly #lastUsed = new Map<Digest, number>()

@@ -35,17 +35,21 @@ export async function startMoto(t: TestContext): Promise<S3Server | undefined> {
   return { endpoint, bucket: 'images' }
 }
 
-/** versitygw, which keeps objects as files of `root/images`. Undefined: the test is skipped. */
+/**
+ * versitygw, which keeps objects as files of `root/BUCKET`. Undefined: the test is skipped. `more`: options of the program
+ * before the name of its backend.
+ */
 export async function startVersitygw(
   t: TestContext,
   root: string,
+  { bucket = 'images', more = [] }: { readonly bucket?: string; readonly more?: readonly string[] } = {},
 ): Promise<(S3Server & { readonly files: string; readonly daemon: Daemon }) | undefined> {
   const program = findProgram('versitygw')
   if (program === undefined) {
     t.skip('missing: versitygw (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)')
     return undefined
   }
-  const files = join(root, 'images')
+  const files = join(root, bucket)
   await mkdir(files, { recursive: true })
   await mkdir(join(root, '.sidecar'), { recursive: true })
   const port = await freePort()
@@ -56,13 +60,13 @@ export async function startVersitygw(
   const daemon = new Daemon(
     'versitygw',
     program,
-    ['--port', `127.0.0.1:${port}`, '--health', '/health', 'posix', root],
+    ['--port', `127.0.0.1:${port}`, '--health', '/health', ...more, 'posix', root],
     { env: keys },
   )
   addCleanup(t, () => daemon.stop('SIGKILL'))
   const endpoint = `http://127.0.0.1:${port}`
   await daemon.ready(() => answers(`${endpoint}/health`))
-  return { endpoint, bucket: 'images', files, daemon }
+  return { endpoint, bucket, files, daemon }
 }
 
 /** The settings of an agent process whose object store this is, with the credentials in a file of the folder. */

@@ -30,34 +30,64 @@ const architecture = ARCHITECTURES[process.arch] ?? process.arch
 
 export function buildImage(
   seed: string,
-  options: { layerSizes?: readonly number[]; architecture?: string } = {},
+  options: {
+    layerSizes?: readonly number[]
+    architecture?: string
+    /** A program that a container of the image runs; it is a layer of its own. */
+    program?: Buffer
+  } = {},
 ): Image {
   const layerSizes = options.layerSizes ?? [512 * 1024, 64 * 1024, 100]
   const files = new Map<string, Buffer>()
-  const layers: ImagePart[] = []
-  const diffIds: string[] = []
+  const layers: ImageLayer[] = []
   for (const [number, size] of layerSizes.entries()) {
     const name = `layer-${number}.bin`
     const content = bytesFrom(`${seed}/${number}`, size)
-    const tar = tarOf(name, content)
     files.set(name, content)
-    diffIds.push(digestOf(tar))
-    layers.push(partOf(gzipSync(tar, { level: 1 }), `${OCI}.layer.v1.tar+gzip`))
+    layers.push(compressedLayer(tarOf(name, content)))
   }
-  const config = jsonPart(`${OCI}.config.v1+json`, {
-    architecture: options.architecture ?? architecture,
+  if (options.program !== undefined) layers.push(compressedLayer(tarOf('program', options.program, 0o755)))
+  const command = options.program === undefined ? '/layer-0.bin' : '/program'
+  return {
+    ...imageOf(layers, { Cmd: [command], Labels: { seed } }, options.architecture ?? architecture),
+    files,
+  }
+}
+
+/** A layer with the digest of its archive, which a client checks when it has unpacked the layer. */
+interface ImageLayer extends ImagePart {
+  readonly diffId: string
+}
+
+function compressedLayer(tar: Buffer): ImageLayer {
+  return { ...partOf(gzipSync(tar, { level: 1 }), `${OCI}.layer.v1.tar+gzip`), diffId: digestOf(tar) }
+}
+
+export function plainLayer(tar: Buffer): ImageLayer {
+  const part = partOf(tar, `${OCI}.layer.v1.tar`)
+  return { ...part, diffId: part.digest }
+}
+
+/** An image of these layers; `config` is what a container of it runs, as in the field of this name (OCI image config). */
+export function imageOf(
+  layers: readonly ImageLayer[],
+  config: object,
+  imageArchitecture = architecture,
+): Image {
+  const configPart = jsonPart(`${OCI}.config.v1+json`, {
+    architecture: imageArchitecture,
     os: 'linux',
-    config: { Cmd: ['/layer-0.bin'], Labels: { seed } },
-    rootfs: { type: 'layers', diff_ids: diffIds },
+    config,
+    rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map(() => ({ created: '2026-01-01T00:00:00Z', created_by: 'a test' })),
   })
   const manifest = jsonPart(`${OCI}.manifest.v1+json`, {
     schemaVersion: 2,
     mediaType: `${OCI}.manifest.v1+json`,
-    config: descriptorOf(config),
+    config: descriptorOf(configPart),
     layers: layers.map(descriptorOf),
   })
-  return { manifest, blobs: [config, ...layers], files }
+  return { manifest, blobs: [configPart, ...layers], files: new Map() }
 }
 
 /** Builds an index with an image for each architecture, including that of this machine. */
@@ -141,13 +171,13 @@ function bytesFrom(seed: string, size: number): Buffer {
 }
 
 /** A ustar archive of one file (POSIX.1-1988): header, content, padding, two empty blocks. */
-function tarOf(name: string, content: Buffer): Buffer {
+function tarOf(name: string, content: Buffer, mode = 0o644): Buffer {
   const header = Buffer.alloc(512)
   const octal = (value: number, at: number, length: number): void => {
     header.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1')
   }
   header.write(name, 0, 'latin1')
-  octal(0o644, 100, 8)
+  octal(mode, 100, 8)
   octal(0, 108, 8)
   octal(0, 116, 8)
   octal(content.length, 124, 12)

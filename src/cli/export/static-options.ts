@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { CADDY } from '../../export/static/caddy.ts'
 import { NGINX } from '../../export/static/nginx.ts'
 import { type Constants, serverConfig } from '../../export/static/server-config.ts'
+import { typeList } from '../../export/static/type-list.ts'
 import { writeSmallFile } from '../../export/targets/whole-file.ts'
 import { isRepositoryName } from '../../oci/names/names.ts'
 import { type Flag, type Invocation, singleValue, usageError } from '../context/command.ts'
@@ -21,6 +22,12 @@ export const STATIC_FLAGS: readonly Flag[] = [
     name: 'caddy',
     kind: 'text',
     help: 'for static:, also write the configuration of Caddy into this file',
+    defaultText: undefined,
+  },
+  {
+    name: 'types',
+    kind: 'text',
+    help: 'for static:, also write the path and the content type of each file into this file, for an upload to an object store',
     defaultText: undefined,
   },
   {
@@ -47,7 +54,7 @@ export const STATIC_FLAGS: readonly Flag[] = [
 export interface StaticOptions {
   readonly namePrefix: string
   readonly hasConfigs: boolean
-  /** Writes the configurations for the tree as it is now. */
+  /** Writes the configurations, and the list of types, for the tree as it is now. */
   writeConfigs(): Promise<void>
 }
 
@@ -63,16 +70,18 @@ export function staticOptions(given: Invocation, target: Target): StaticOptions 
     const isOfConfig = name === 'server-root' || name === 'constants'
     if (isOfConfig && configs.length === 0) throw usageError(`--${name} needs --nginx FILE or --caddy FILE`)
   }
+  const types = singleValue(given, 'types')
   const serverRoot = singleValue(given, 'server-root') ?? resolve(target.path)
   const constants = constantsOf(given)
   return {
     namePrefix: namePrefixOf(given),
-    hasConfigs: configs.length > 0,
+    hasConfigs: configs.length > 0 || types !== undefined,
     async writeConfigs() {
       for (const { file, syntax } of configs) {
         const text = await serverConfig(target.path, syntax, { serverRoot, constants })
         await writeSmallFile(file, Buffer.from(text))
       }
+      if (types !== undefined) await writeSmallFile(types, Buffer.from(await typeList(target.path)))
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { countTo } from '../values/count.ts'
 import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import {
   type Format,
@@ -24,15 +25,6 @@ const LEAST_RATE = 64 * 1024
 const LEAST_GRACE_MS = 2 * 24 * 60 * 60 * 1000
 const MOST_RANGES = 4
 const MOST_UPLOADS = 8
-
-function countTo(most: number): Format<number> {
-  return text(
-    (given) =>
-      /^\d{1,2}$/.test(given) && Number(given) >= 1 && Number(given) <= most ? Number(given) : undefined,
-    `a number from 1 to ${most}`,
-    { type: ['integer', 'string'], minimum: 1, maximum: most },
-  )
-}
 
 const entry = record(
   {

@@ -1,5 +1,5 @@
 import type { DiskLimit } from '../../lib/disk-limit.ts'
-import { textLike } from './format.ts'
+import { text, textLike } from './format.ts'
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -36,6 +36,18 @@ export function parseSize(text: string): number | undefined {
   if (!Number.isInteger(bytes) && unit === 1) return undefined
   return Math.floor(bytes)
 }
+
+const LEAST_RATE = 64 * 1024
+
+/** A rate in bytes per second. */
+export const byteRate = text(
+  (given) => {
+    const bytes = parseSize(given)
+    return bytes !== undefined && bytes >= LEAST_RATE ? bytes : undefined
+  },
+  'bytes per second such as 100MiB, at least 64KiB',
+  SIZE_SCHEMA,
+)
 
 /** Parses what stays free, such as `20GiB` or `10%`; `0` is nothing. */
 export function parseFreeSpace(text: string): DiskLimit | undefined {

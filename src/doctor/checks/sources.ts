@@ -1,6 +1,7 @@
 import { plain, plural } from '../../observe/text.ts'
 import type { SourceReport } from '../../schemas/status-report.ts'
-import { examineSources, type SourceOptions } from '../../sources/sources.ts'
+import { examineSources } from '../../sources/examine.ts'
+import type { SourceOptions } from '../../sources/sources.ts'
 import { AS_ROOT, type Finding, notChecked, ok, problem, warning } from '../tools/finding.ts'
 import type { AgentAnswer } from './agent.ts'
 
@@ -16,11 +17,12 @@ export async function findSources(
   const states = await examineSources(sources, defaultNamespace)
   return {
     isAgentsView: false,
-    sources: states.map(({ name, isExclusive, repositories, problem: why }) => ({
+    sources: states.map(({ name, isExclusive, repositories, problem: why, hidden }) => ({
       name,
       exclusive: isExclusive,
       repositories: repositories ?? null,
       problem: why ?? null,
+      hidden: [...hidden],
     })),
   }
 }
@@ -29,32 +31,47 @@ export function judgeSources({
   sources,
   isAgentsView,
 }: Awaited<ReturnType<typeof findSources>>): readonly Finding[] {
-  return sources.map((source) => {
-    if (source.problem !== null) {
-      // The agent may be another user, who can read it.
-      if (!isAgentsView && NOT_ALLOWED.test(source.problem)) return judgePermission(source)
-      return source.repositories === null
-        ? judgeProblem(source, source.problem)
-        : judgeFailed(source, source.problem)
-    }
-    const name = plain(source.name)
-    if (source.repositories !== 0) {
-      return ok(
-        'source-readable',
-        `the source ${name} is readable, and has ${plural(source.repositories ?? 0, 'repository', 'repositories')}`,
-      )
-    }
-    if (!source.exclusive) {
-      return warning('source-empty', `the source ${name} has no images`, {
-        means: 'it answers no pull; peers and registries are asked instead',
-        todo: `${whereToPut(source.name)}, or correct prefixes in the settings`,
-      })
-    }
-    return problem('source-empty', `the exclusive source ${name} has no images`, {
-      means: 'every pull of an image that only this source may have gets 404',
-      todo: `${whereToPut(source.name)}, correct prefixes, or remove exclusive from the settings`,
+  return sources.flatMap((source) => [judgeReadable(source, isAgentsView), ...judgeHidden(source)])
+}
+
+function judgeReadable(source: SourceReport, isAgentsView: boolean): Finding {
+  if (source.problem !== null) {
+    // The agent may be another user, who can read it.
+    if (!isAgentsView && NOT_ALLOWED.test(source.problem)) return judgePermission(source)
+    return source.repositories === null
+      ? judgeProblem(source, source.problem)
+      : judgeFailed(source, source.problem)
+  }
+  const name = plain(source.name)
+  if (source.repositories !== 0) {
+    return ok(
+      'source-readable',
+      `the source ${name} is readable, and has ${plural(source.repositories ?? 0, 'repository', 'repositories')}`,
+    )
+  }
+  if (!source.exclusive) {
+    return warning('source-empty', `the source ${name} has no images`, {
+      means: 'it answers no pull; peers and registries are asked instead',
+      todo: `${whereToPut(source.name)}, or correct prefixes in the settings`,
     })
+  }
+  return problem('source-empty', `the exclusive source ${name} has no images`, {
+    means: 'every pull of an image that only this source may have gets 404',
+    todo: `${whereToPut(source.name)}, correct prefixes, or remove exclusive from the settings`,
   })
+}
+
+function judgeHidden({ name, hidden = [] }: SourceReport): readonly Finding[] {
+  const [first] = hidden
+  if (first === undefined) return []
+  const more = hidden.length === 1 ? '' : `, and ${hidden.length - 1} more`
+  const found = `the source ${plain(name)} has images that are not served: ${plain(first.image)}${more}`
+  return [
+    warning('source-hidden', found, {
+      means: `${plain(first.servedBy)} comes first in the settings, and has another image under that name`,
+      todo: 'remove the image that nobody should get, give one source a namePrefix, or change the order of sources in the settings',
+    }),
+  ]
 }
 
 function judgePermission({ name }: SourceReport): Finding {

@@ -25,7 +25,6 @@ export interface TreeRepository {
   readonly manifests: ReadonlyMap<Digest, TreeManifest>
   /** With the fallback tags of referrers, which no list of tags names. */
   readonly tags: ReadonlyMap<string, TreeManifest>
-  readonly hasReferrers: boolean
 }
 
 function isFallbackTag(tag: string): boolean {
@@ -60,14 +59,17 @@ export async function readRepository(root: string, name: string): Promise<TreeRe
     if (digest === undefined) tags.set(reference, manifest)
     else manifests.set(digest, manifest)
   }
-  const hasReferrers = (await entriesOf(join(root, 'v2', name, 'referrers'))).length > 0
-  return { name, manifests, tags, hasReferrers }
+  return { name, manifests, tags }
 }
 
 /** The digests of the blobs of a repository. */
-export async function blobsOf(root: string, name: string): Promise<readonly Digest[]> {
-  const entries = await entriesOf(join(root, 'v2', name, 'blobs'))
-  return entries.map((entry) => parseDigest(entry.name)).filter((digest) => digest !== undefined)
+export function blobsOf(root: string, name: string): Promise<readonly Digest[]> {
+  return digestsIn(join(root, 'v2', name, 'blobs'))
+}
+
+/** The digests of the manifests of a repository that have a list of referrers. */
+export function referrersOf(root: string, name: string): Promise<readonly Digest[]> {
+  return digestsIn(join(root, 'v2', name, 'referrers'))
 }
 
 /** The tags that a list of tags names, in ASCII order. */
@@ -77,6 +79,11 @@ export async function tagsOf(root: string, name: string): Promise<readonly strin
     .filter((entry) => entry.isFile() && isTag(entry.name) && !isFallbackTag(entry.name))
     .map((entry) => entry.name)
     .sort()
+}
+
+async function digestsIn(folder: string): Promise<readonly Digest[]> {
+  const entries = await entriesOf(folder)
+  return entries.map((entry) => parseDigest(entry.name)).filter((digest) => digest !== undefined)
 }
 
 async function readManifest(path: string, named: Digest | undefined): Promise<TreeManifest> {

@@ -1,4 +1,4 @@
-import type { PartPolicy } from './ahead/part-transfer.ts'
+import type { PartPolicy } from './ahead/wanted-parts.ts'
 import type { AttemptPolicy } from './attempts/attempt-sequence.ts'
 import type { PacingPolicy } from './readers/pass-through-pacing.ts'
 

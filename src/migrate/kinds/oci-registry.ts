@@ -1,4 +1,5 @@
 import { parseJson } from '../../lib/json.ts'
+import { looksLikeHost, parseRegistryHost } from '../../oci/names/registry-host.ts'
 import type { Document } from '../input/document.ts'
 import { durationOf } from '../input/duration.ts'
 import { type Process, readFlags } from '../input/process.ts'
@@ -85,6 +86,11 @@ function convertUpstream(entry: Table, draft: Draft): void {
     password: text(entry['password']),
     tagTtl: tagTtl === undefined ? undefined : (durationOf(tagTtl) ?? tagTtl),
   })
+  if (parseRegistryHost(namespace) !== undefined && !looksLikeHost(namespace)) {
+    draft.note(
+      `${namespace}: in a path, the name of a registry has a dot or a port; clients that write HOST/${namespace}/NAME need another name for it, those that write ns=${namespace} do not.`,
+    )
+  }
   noteOthers(draft, entry, KEYS, {
     path: `${namespace}: `,
     reasons: {
@@ -120,7 +126,9 @@ function convertProcess({ env, words }: Process, draft: Draft): void {
   const listen = given('listen')
   const port = given('port')
   if (listen?.startsWith('unix:') === true) {
-    draft.note(`Leat does not listen on a Unix socket (${listen}); choose an address for listen.`)
+    draft.note(
+      `Leat does not listen on a Unix socket (${listen}); choose an address for listen, and let socat listen on the socket.`,
+    )
   } else draft.set('listen', listenAddress(listen) ?? (port === undefined ? undefined : `0.0.0.0:${port}`))
   draft.set('defaultNamespace', given('default-namespace'))
   if (given('check-cache-digest') !== undefined) {

@@ -201,6 +201,12 @@ function logProblems(logger: Logger): readonly (() => void)[] {
     subscribe('source.failed', ({ source, error }) =>
       logger.warn({ source, error: errorText(error) }, 'a local source cannot be read'),
     ),
+    subscribe('source.hidden', (event) =>
+      logger.warn(
+        event,
+        'an image of a local source is not served: an earlier source has another one of this name',
+      ),
+    ),
     subscribe('access.slowed', (event) =>
       logger.warn(event, 'too many wrong logins: the address has to wait'),
     ),

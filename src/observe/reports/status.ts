@@ -101,12 +101,13 @@ export function flightReport(flight: FlightView): FlightReport {
   }
 }
 
-function sourceReport({ name, isExclusive, repositories, problem }: SourceView): SourceReport {
+function sourceReport({ name, isExclusive, repositories, problem, hidden }: SourceView): SourceReport {
   return {
     name,
     exclusive: isExclusive,
     repositories: repositories ?? null,
     problem: problem ?? null,
+    hidden: [...hidden],
   }
 }
 

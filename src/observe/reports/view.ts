@@ -91,6 +91,13 @@ export interface SourceView {
   readonly repositories: number | undefined
   /** Why the source cannot be read, or what it has failed to do; a sentence. */
   readonly problem: string | undefined
+  /** Its images that are not served, because an earlier source has others under their names. */
+  readonly hidden: readonly {
+    readonly image: string
+    readonly digest: Digest
+    readonly servedBy: string
+    readonly servedDigest: Digest
+  }[]
 }
 
 /** A webhook, as it is now. */

@@ -23,12 +23,22 @@ function createSourceRow({ name }) {
   return {
     element,
     /** @param {KeyedSource} source */
-    update({ repositories, exclusive, problem }) {
+    update({ repositories, exclusive, problem, hidden = [] }) {
       setTexts([
         repositories === null ? '' : String(repositories),
         exclusive ? 'yes' : 'no',
-        problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
+        problem === null
+          ? textOf(hidden)
+          : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
       ])
     },
   }
+}
+
+/** @param {NonNullable<Source['hidden']>} hidden */
+function textOf(hidden) {
+  const [first] = hidden
+  if (first === undefined) return 'ok'
+  const more = hidden.length === 1 ? '' : `, and ${hidden.length - 1} more`
+  return `ok, but not served: ${first.image} (${first.servedBy} has another one)${more}`
 }

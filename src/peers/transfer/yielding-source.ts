@@ -1,22 +1,21 @@
-import { type Source, SourceYielded, type VouchedIntake } from '../../ports/source.ts'
+import {
+  forwardedIntake,
+  forwardedVouchedIntake,
+  type Intake,
+  type Source,
+  SourceYielded,
+  type VouchedIntake,
+} from '../../ports/source.ts'
 
 /** The same intake, which calls `onBytes` for all bytes that it gets. */
 export function countingIntake(intake: VouchedIntake, onBytes: (bytes: number) => void): VouchedIntake {
-  return {
-    get position() {
-      return intake.position
-    },
-    end: intake.end,
-    expect: (head) => intake.expect(head),
-    buffer: () => intake.buffer(),
-    nextBuffer: () => intake.nextBuffer?.(),
-    filled: (length) => {
-      onBytes(length)
-      return intake.filled(length)
-    },
-    drained: () => intake.drained(),
-    setContributor: (peer) => intake.setContributor(peer),
-    vouch: (first, checkpoints) => intake.vouch(first, checkpoints),
+  return forwardedVouchedIntake(intake, { filled: countingFilled(intake, onBytes) })
+}
+
+function countingFilled(intake: Intake, onBytes: (bytes: number) => void): Intake['filled'] {
+  return (length) => {
+    onBytes(length)
+    return intake.filled(length)
   }
 }
 
@@ -36,11 +35,23 @@ export interface YieldOptions {
  * because it may be the only source that answers at all.
  */
 export function yieldingSource(source: Source, { successor, whenToYield, onBytes }: YieldOptions): Source {
-  const { name, kind } = source
+  const { name, kind, connectionsPerBlob } = source
+  const bringRange = source.bringRange?.bind(source)
   return {
     name,
     kind,
-    ...(source.bringRange === undefined ? {} : { bringRange: source.bringRange.bind(source) }),
+    ...(connectionsPerBlob === undefined ? {} : { connectionsPerBlob }),
+    ...(bringRange === undefined
+      ? {}
+      : {
+          bringRange: (want, range, intake, options) =>
+            bringRange(
+              want,
+              range,
+              forwardedIntake(intake, { filled: countingFilled(intake, onBytes) }),
+              options,
+            ),
+        }),
     bring: async (want, intake, { signal }) => {
       const yielded = new SourceYielded(name, successor)
       const yielding = new AbortController()

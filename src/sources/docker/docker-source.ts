@@ -10,13 +10,14 @@ import type { Catalog } from '../../ports/catalog.ts'
 import type { Content } from '../../ports/content.ts'
 import type { ContentReceiver } from '../../ports/content-receiver.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
+import type { ImageIdentity, LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import type { Compression } from './classic-image.ts'
 import { ContentWriter } from './content-writer.ts'
 import type { DockerClient, DockerImage } from './docker-client.ts'
 import { DockerIndex, type NamedImage } from './docker-index.ts'
 import { FailedSaves } from './failed-saves.ts'
+import { identityOf, partsOf } from './image-digests.ts'
 import { ImageImport, type ImportedImage } from './image-import.ts'
 import { readStoredManifest } from './stored-manifest.ts'
 
@@ -68,6 +69,18 @@ export class DockerSource implements LocalSource {
     if (named === undefined) return undefined
     const image = await this.#options.client.inspect(named.reference, options.signal)
     return image && this.#import(repository, named.reference, image, options)
+  }
+
+  async identify(
+    repository: Repository,
+    tag: string,
+    { signal }: Options,
+  ): Promise<ImageIdentity | undefined> {
+    const named = (await this.#index.images(repository, signal)).get(tag)
+    const image =
+      named &&
+      (this.#inspected.get(named.id) ?? (await this.#options.client.inspect(named.reference, signal)))
+    return image && identityOf(image)
   }
 
   async tags(repository: Repository, { signal }: Options): Promise<readonly string[]> {
@@ -184,13 +197,4 @@ export class DockerSource implements LocalSource {
 
 function keyOf(repository: Repository, id: string): string {
   return `${repositoryKey(repository)} ${id}`
-}
-
-export function partsOf({ Id, RootFS }: DockerImage) {
-  const config = parseDigest(Id)
-  const layers = (RootFS?.Layers ?? []).map(parseDigest)
-  if (config === undefined || layers.includes(undefined)) {
-    throw new Failure('unsupported', `Docker describes the image ${Id} without digests.`)
-  }
-  return { config, layers: layers.filter((layer) => layer !== undefined) }
 }

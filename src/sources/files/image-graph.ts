@@ -72,6 +72,17 @@ export class ImageGraph {
     return parts
   }
 
+  /** The configs of an image, or of all images of an index that the layout has. */
+  async configs(root: Descriptor, locate: Locate): Promise<readonly Digest[]> {
+    const found: Digest[] = []
+    for (const { kind, descriptor } of (await this.parts([root], locate)).values()) {
+      if (kind !== 'manifest') continue
+      const manifest = await this.manifest(descriptor.digest, locate, descriptor.mediaType)
+      if (manifest?.config !== undefined) found.push(manifest.config.digest)
+    }
+    return found
+  }
+
   /** The manifests among `parts` whose subject is `subject`, as a list of referrers describes them. */
   async referrers(
     parts: ReadonlyMap<Digest, Part>,

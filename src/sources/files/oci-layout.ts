@@ -5,7 +5,7 @@ import { isTag } from '../../oci/names/names.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
+import type { ImageIdentity, LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileTree, PathTree, PerVersion } from './file-tree.ts'
@@ -58,6 +58,13 @@ export class OciLayoutSource implements LocalSource {
     const problem = await this.#graph.problem(digest, this.#locate, mediaType)
     if (problem === undefined) return undefined
     throw new Failure('unsupported', `${this.#tree.path}: ${repositoryKey(repository)}:${tag}: ${problem}.`)
+  }
+
+  async identify(repository: Repository, tag: string): Promise<ImageIdentity | undefined> {
+    const descriptor = (await this.#imagesOf(repository))?.tags.get(tag)
+    if (descriptor === undefined) return undefined
+    const configs = await this.#graph.configs(descriptor, this.#locate)
+    return { manifest: descriptor.digest, configs }
   }
 
   async tags(repository: Repository): Promise<readonly string[]> {

@@ -18,7 +18,7 @@ import { looksLikeHost } from '../../oci/names/registry-host.ts'
 import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { Content } from '../../ports/content.ts'
 import { Failure } from '../../ports/failure.ts'
-import type { LocalSource, LocalTag } from '../../ports/local-source.ts'
+import type { ImageIdentity, LocalSource, LocalTag } from '../../ports/local-source.ts'
 import type { Want } from '../../ports/source.ts'
 import { FileContent } from './file-content.ts'
 import { type FileRange, fileAt, PerVersion, readRange } from './file-tree.ts'
@@ -64,12 +64,15 @@ export class SkopeoFolderSource implements LocalSource {
     return this.#options.isExclusive && covers(this.#options.rules, repository)
   }
 
-  async tag(repository: Repository, tag: string): Promise<LocalTag | undefined> {
-    for (const folder of await this.#foldersOf(repository)) {
-      const image = await this.#image(join(folder, tag))
-      if (image !== undefined && (await this.#isWhole(image))) return image
-    }
-    return undefined
+  tag(repository: Repository, tag: string): Promise<LocalTag | undefined> {
+    return this.#wholeImage(repository, tag)
+  }
+
+  async identify(repository: Repository, tag: string): Promise<ImageIdentity | undefined> {
+    const image = await this.#wholeImage(repository, tag)
+    if (image === undefined) return undefined
+    const configs = await this.#graph.configs(rootOf(image), (wanted) => this.#locate(image, wanted))
+    return { manifest: image.digest, configs }
   }
 
   async tags(repository: Repository): Promise<readonly string[]> {
@@ -142,6 +145,14 @@ export class SkopeoFolderSource implements LocalSource {
       .map((one) => join(path, one))
   }
 
+  async #wholeImage(repository: Repository, tag: string): Promise<Image | undefined> {
+    for (const folder of await this.#foldersOf(repository)) {
+      const image = await this.#image(join(folder, tag))
+      if (image !== undefined && (await this.#isWhole(image))) return image
+    }
+    return undefined
+  }
+
   async #imagesOf(repository: Repository): Promise<readonly (Image & { readonly tag: string })[]> {
     const found: (Image & { readonly tag: string })[] = []
     for (const folder of await this.#foldersOf(repository)) {
@@ -193,22 +204,24 @@ export class SkopeoFolderSource implements LocalSource {
   }
 
   #partsOf(image: Image): Promise<ReadonlyMap<Digest, Part>> {
-    const { digest, mediaType, manifestFile } = image
-    const root: Descriptor = {
-      digest,
-      mediaType,
-      size: manifestFile.size,
-      artifactType: undefined,
-      platform: undefined,
-      annotations: {},
-      isForeign: false,
-    }
-    return this.#graph.parts([root], (wanted) => this.#locate(image, wanted))
+    return this.#graph.parts([rootOf(image)], (wanted) => this.#locate(image, wanted))
   }
 
   async #locate({ folder, digest, manifestFile }: Image, wanted: Digest): Promise<FileRange | undefined> {
     if (wanted === digest) return manifestFile
     return contentFile(folder, wanted)
+  }
+}
+
+function rootOf({ digest, mediaType, manifestFile }: Image): Descriptor {
+  return {
+    digest,
+    mediaType,
+    size: manifestFile.size,
+    artifactType: undefined,
+    platform: undefined,
+    annotations: {},
+    isForeign: false,
   }
 }
 

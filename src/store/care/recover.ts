@@ -47,6 +47,7 @@ export async function reconcile(index: BlobIndex, blobFiles: BlobFiles): Promise
       }
     }
   }
+  index.allRead()
   await removeEntries(index, withoutFile)
   index.setUsage(bytes, blobs)
   return { dropped: withoutFile.length, unknownFiles }

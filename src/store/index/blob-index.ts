@@ -2,13 +2,10 @@ import * as v from 'valibot'
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import { parseJson } from '../../lib/json.ts'
 import { type Algorithm, type Digest, parseDigest } from '../../oci/digest.ts'
-import type { Repository } from '../../oci/names/repository.ts'
-import type { HostedLink } from '../../ports/hosted/hosted-catalog.ts'
 import { type Database, type DatabaseBatch, keysUnder, pages, SEPARATOR } from '../database/database.ts'
 import { type BlobEntry, type BlobRelations, decodeEntry, encodeEntry } from './blob-entry.ts'
+import { DigestFilter } from './digest-filter.ts'
 import { EvictionOrder } from './eviction-order.ts'
-import { decodeLink } from './hosted/hosted-link.ts'
-import { linkKey } from './hosted/keys.ts'
 import { type ChangeJournal, Links } from './hosted/links.ts'
 import { putKnownName, removeKnownNames, repositoryKeysOf } from './known-names.ts'
 import { Pins } from './pins.ts'
@@ -34,6 +31,9 @@ export class BlobIndex {
   readonly #cache = new BoundedMap<Digest, BlobEntry>(CACHED_ENTRIES)
   /** Changes of one digest run one after the other. */
   readonly #changing = new Map<Digest, Promise<unknown>>()
+  /** All digests that have an entry, once all entries were read. */
+  readonly #filter = new DigestFilter()
+  #isFilterComplete = false
   /** Digests that are being removed: they count as not stored. */
   readonly #hidden = new Set<Digest>()
   #removals = 0
@@ -66,6 +66,11 @@ export class BlobIndex {
   setUsage(bytes: number, blobs: number): void {
     this.#bytes = bytes
     this.#blobs = blobs
+  }
+
+  /** To be called once at the start, after `entriesUnder` has given every entry: from now on no absent blob is looked up. */
+  allRead(): void {
+    this.#isFilterComplete = true
   }
 
   async get(digest: Digest): Promise<BlobEntry | undefined> {
@@ -107,7 +112,9 @@ export class BlobIndex {
     return this.#change(given.digest, async () => {
       const { digest } = given
       const { link } = relations
-      const { entry: before, link: linkBefore } = await this.#readWithLink(digest, link?.repository)
+      const before = await this.get(digest)
+      const linkBefore =
+        link && (await this.links.get(link.repository, digest, { isStored: before !== undefined }))
       const entry =
         link === undefined || before === undefined
           ? given
@@ -116,6 +123,7 @@ export class BlobIndex {
       const pins = await this.pins.pinsRetaining(digest)
       const isStored = before !== undefined
       const wasLinked = linkBefore !== undefined || (await this.links.isLinked(digest, { isStored }))
+      this.#filter.add(digest)
       const batch = this.#database.batch().put(blobKey(digest), encodeEntry(entry))
       this.evictionOrder.add(batch, entry, rank)
       await this.pins.extendTo(batch, pins, relations.references, (manifest) => this.references(manifest))
@@ -197,7 +205,9 @@ export class BlobIndex {
     const range = { gte: `blob${SEPARATOR}${start}`, lt: `blob${SEPARATOR}${start}~` }
     for (const [key, text] of await this.#database.iterator(range).all()) {
       const digest = parseDigest(key.slice(key.indexOf(SEPARATOR) + 1))
-      if (digest !== undefined) entries.set(digest, decodeEntry(digest, text))
+      if (digest === undefined) continue
+      this.#filter.add(digest)
+      entries.set(digest, decodeEntry(digest, text))
     }
     return entries
   }
@@ -253,21 +263,8 @@ export class BlobIndex {
     return repositoryKeysOf(this.#database, digest)
   }
 
-  /** Reads an entry, and its link in a repository, at once. */
-  async #readWithLink(
-    digest: Digest,
-    repository: Repository | undefined,
-  ): Promise<{ readonly entry: BlobEntry | undefined; readonly link: HostedLink | undefined }> {
-    if (repository === undefined) return { entry: await this.get(digest), link: undefined }
-    const [entryText, linkText] = await this.#database.getMany([blobKey(digest), linkKey(repository, digest)])
-    const isStored = entryText !== undefined && !this.#hidden.has(digest)
-    return {
-      entry: isStored ? decodeEntry(digest, entryText) : undefined,
-      link: linkText === undefined ? undefined : decodeLink(digest, linkText),
-    }
-  }
-
   async #read(digest: Digest): Promise<BlobEntry | undefined> {
+    if (this.#isFilterComplete && !this.#filter.mayHave(digest)) return undefined
     const text: string | undefined = await this.#database.get(blobKey(digest))
     return text === undefined ? undefined : decodeEntry(digest, text)
   }

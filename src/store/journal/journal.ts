@@ -11,6 +11,8 @@ const PIECE_CHARS = 256 * 1024
 /** A journal is written again when it is this much longer than twice what it was then. */
 const MOST_GROWTH_BYTES = 4 * 1024 * 1024
 const SYNC_MS = 1000
+/** Records that come within this time are written together. */
+const WRITE_MS = 20
 const DRAFT_SUFFIX = '.new'
 
 /**
@@ -30,7 +32,7 @@ export class HostedJournal {
   /** While a new journal is written: the lines that have come since it was begun, and how long they are. */
   #since: { readonly lines: string[]; chars: number } | undefined
   #work: Promise<void> = Promise.resolve()
-  #isQueued = false
+  #writeTimer: NodeJS.Timeout | undefined
   #syncTimer: NodeJS.Timeout | undefined
 
   constructor(path: string, { syncMs = SYNC_MS } = {}) {
@@ -73,9 +75,7 @@ export class HostedJournal {
     }
     this.#waiting.push(text)
     this.#waitingChars += text.length
-    if (this.#isQueued) return
-    this.#isQueued = true
-    void this.#inTurn(() => this.#writeWaiting())
+    this.#writeTimer ??= setTimeout(() => void this.#inTurn(() => this.#writeWaiting()), WRITE_MS).unref()
   }
 
   /** Writes the journal again. `records` gives what the index has, in one pass. Rejects when that fails; the old one stays. */
@@ -136,7 +136,8 @@ export class HostedJournal {
   }
 
   async #writeWaiting(): Promise<void> {
-    this.#isQueued = false
+    clearTimeout(this.#writeTimer)
+    this.#writeTimer = undefined
     const text = this.#waiting.join('')
     this.#waiting = []
     this.#waitingChars = 0

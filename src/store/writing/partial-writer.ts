@@ -10,10 +10,13 @@ import type { RoomReservation } from './room-reservation.ts'
 import type { StoreParts } from './store-parts.ts'
 import type { WindowPiece, WriteWindow } from './write-window.ts'
 
-/** Slow connections bring hundreds of small pieces a second: less than 64 KiB is not worth waking both threads at once. */
-const WORTH_A_MESSAGE_BYTES = 65536
-/** A smaller piece is handed over after 4 ms, which readers do not notice. */
-const HAND_OVER_MS = 4
+/**
+ * Slow connections bring hundreds of small pieces a second: less than `bytes` is not worth waking both threads at once. A smaller
+ * piece is handed over after `ms`, which readers do not notice.
+ */
+const HAND_OVER = { bytes: 64 * 1024, ms: 4 }
+/** A content of provisional digest has no readers: only the lane must not become idle. */
+const HAND_OVER_WITHOUT_READERS = { bytes: 256 * 1024, ms: 40 }
 /** A content whose lanes die again and again is at fault itself. */
 const MOST_DEATHS = 3
 
@@ -114,12 +117,13 @@ export class PartialWriter {
   handOverIfIdle(): void {
     const window = this.#window
     if (this.#isFinishing || window.unwritten.length > 0) return
-    if (window.pendingBytes >= WORTH_A_MESSAGE_BYTES) this.write(window.handOver())
+    const { bytes, ms } = this.#owner.publishAs === undefined ? HAND_OVER : HAND_OVER_WITHOUT_READERS
+    if (window.pendingBytes >= bytes) this.write(window.handOver())
     else if (window.pendingBytes > 0) {
       this.#handOverTimer ??= setTimeout(() => {
         this.#handOverTimer = undefined
         if (!this.#isFinishing && window.unwritten.length === 0) this.write(window.handOver())
-      }, HAND_OVER_MS)
+      }, ms)
     }
   }
 

@@ -33,6 +33,14 @@ export interface UpstreamEntry {
   readonly authorize?: 'upstream' | undefined
   /** For how long a right that the registry has confirmed counts while it cannot be asked. Default: a day. */
   readonly authorizeStaleMs?: number
+  /** Over how many connections a large blob may come. Default: `auto`, as many as make it faster. */
+  readonly connectionsPerBlob?: 'auto' | number
+  /** How many blobs and ranges of blobs may be on their way at a time. */
+  readonly maxConnections?: number | undefined
+  /** How many requests to the registry may begin in a second. */
+  readonly maxRequestsPerSecond?: number | undefined
+  /** How many bytes of blobs may come in a second. */
+  readonly maxBytesPerSecond?: number | undefined
 }
 
 export interface BasicCredentials {
@@ -82,6 +90,10 @@ export interface Upstream {
   readonly realms: readonly string[]
   /** For how long a confirmed right counts while the registry cannot be asked; undefined: it does not decide. */
   readonly authorizeStaleMs: number | undefined
+  readonly connectionsPerBlob: 'auto' | number
+  readonly maxConnections: number | undefined
+  readonly maxRequestsPerSecond: number | undefined
+  readonly maxBytesPerSecond: number | undefined
   /** How far inside the network its hosts, and the targets of its redirects and realms, may lie. */
   readonly scopeLimit: AddressScope
 }
@@ -153,6 +165,10 @@ export function describeUpstream(options: UpstreamOptions, registry: string): Up
     allowPrivateTargets: entry.allowPrivateTargets ?? false,
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
     authorizeStaleMs: entry.authorize === 'upstream' ? (entry.authorizeStaleMs ?? DAY_MS) : undefined,
+    connectionsPerBlob: entry.connectionsPerBlob ?? 'auto',
+    maxConnections: entry.maxConnections,
+    maxRequestsPerSecond: entry.maxRequestsPerSecond,
+    maxBytesPerSecond: entry.maxBytesPerSecond,
     scopeLimit: listed === undefined ? scopeLimitForUnlistedHost(ownHost) : ANY_SCOPE,
   })
 }

@@ -1,5 +1,3 @@
-import type { BoundedMap } from '../../lib/bounded-map.ts'
-import type { Digest } from '../../oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { Intake, VouchedIntake, Want } from '../../ports/source.ts'
@@ -8,12 +6,7 @@ import { MANIFEST_ACCEPT, parseMediaType, refuseSchema1 } from '../headers/media
 import type { HttpResponse } from '../http/messages.ts'
 import { failureOfStatus } from '../http/status.ts'
 import type { RegistryHost } from './registry-request.ts'
-
-/** Bounds the ETags of one host. Only a content whose attempt broke off needs its ETag again. */
-export const MAX_ETAGS = 256
-
-/** Strong ETags of earlier attempts, for `If-Range` when an attempt continues. */
-export type Etags = BoundedMap<Digest, string>
+import type { Validators } from './validators.ts'
 
 export function pathOf({ kind, digest }: Want): string {
   return `${kind}s/${digest}`
@@ -22,13 +15,13 @@ export function pathOf({ kind, digest }: Want): string {
 /** Makes one attempt to bring the rest of a blob or manifest, or a part of the rest, from one host: see `Source.bring`. */
 export async function bringFromHost(
   host: Pick<RegistryHost, 'name' | 'send'>,
-  etags: Etags,
+  validators: Validators,
   want: Want,
   intake: Pick<VouchedIntake, keyof Intake | 'end'>,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const offset = intake.position
-  const etag = etags.get(want.digest)
+  const ifRange = validators.ifRange(want.digest)
   const last = intake.end === undefined ? '' : intake.end - 1
   const range = offset === 0 && last === '' ? {} : { range: `bytes=${offset}-${last}` }
   const response = await host.send({
@@ -37,7 +30,7 @@ export async function bringFromHost(
     path: pathOf(want),
     name: want.repository.name,
     ...(want.kind === 'manifest' ? { accept: MANIFEST_ACCEPT } : {}),
-    headers: { ...range, ...(offset > 0 && etag !== undefined ? { 'if-range': etag } : {}) },
+    headers: { ...range, ...(offset > 0 && ifRange !== undefined ? { 'if-range': ifRange } : {}) },
     signal,
   })
   let hasBegun = false
@@ -53,7 +46,7 @@ export async function bringFromHost(
         ...(size === undefined ? {} : { found: size }),
       })
     }
-    remember(etags, want.digest, response.headers.get('etag'))
+    validators.remember(want.digest, response.headers)
     intake.expect({ size, mediaType })
     hasBegun = true
     await response.body.readInto(intake, { skip, limit: limit - offset })
@@ -99,11 +92,4 @@ function locateBody(
   }
   const whole = range.total ?? range.end + 1
   return { size: range.total, skip: 0, end: wanted === undefined ? whole : Math.min(wanted, whole) }
-}
-
-function remember(etags: Etags, digest: Digest, etag: string | undefined): void {
-  etags.delete(digest)
-  // A weak ETag does not promise the same bytes and is not permitted in `If-Range` (RFC 9110, 13.1.5).
-  if (etag === undefined || !/^"[\x21\x23-\x7e]{0,256}"$/.test(etag)) return
-  etags.set(digest, etag)
 }

@@ -334,6 +334,12 @@ test('the configuration of a server is written with the tree, or later', async (
   ])
   assert.deepEqual([later.code, later.out, later.err], [0, '', ''])
   assert.ok((await readFile(caddy, 'utf8')).includes('/v2/mirror/library/busybox/tags/list'))
+  const types = join(work, 'types.tsv')
+  assert.equal((await runInProcess(['export', '--to', `static:${root}`, '--types', types])).code, 0)
+  assert.match(
+    await readFile(types, 'utf8'),
+    /^v2\/mirror\/library\/busybox\/tags\/list\tapplication\/json$/m,
+  )
 })
 
 test('damaged and hostile files are named, and nothing is written outside of the target', async () => {
@@ -419,6 +425,7 @@ test('wrong usage and unusable files are told in one sentence', async () => {
     [2, ['UPPER', ...to], /"UPPER" is not an image name/],
     [2, ['alpine', '--platform', 'x', ...to], /--platform: "x" is not a platform/],
     [2, ['alpine', '--nginx', 'x', ...to], /--nginx is for --to static:DIR; leave it out for oci:/],
+    [2, ['alpine', '--types', 'x', ...to], /--types is for --to static:DIR; leave it out for oci:/],
     [
       2,
       ['alpine', '--to', 'static:x', '--constants', 'only'],

@@ -61,6 +61,25 @@ test('the agent says which sources it has, and how it sees them', async () => {
   assert.deepEqual((await findSources(older, { sources: [], defaultNamespace: 'docker.io' })).sources, [])
 })
 
+test('images that are not served, because an earlier source has others under their names, are a warning', () => {
+  const hidden = ['v1', 'v2'].map((tag) => ({
+    image: `docker.io/acme/app:${tag}`,
+    digest: 'sha256:1',
+    servedBy: 'oci /srv/layout',
+    servedDigest: 'sha256:2',
+  }))
+  const findings = judge({ hidden })
+  assert.deepEqual(findingLines(findings), [
+    'ok: the source dir /srv is readable, and has 3 repositories',
+    'warning: the source dir /srv has images that are not served: docker.io/acme/app:v1, and 1 more',
+  ])
+  assert.equal(
+    findings[1]?.means,
+    'oci /srv/layout comes first in the settings, and has another image under that name',
+  )
+  assert.deepEqual(findingLines(judge({ hidden: [] })).length, 1)
+})
+
 test('a source that has failed to serve an image is a warning', () => {
   const [failed] = judge({ name: 'docker unix:///x', problem: 'a:v1 could not be saved: no room.' })
   assert.equal(failed?.state, 'warning')

@@ -45,6 +45,12 @@ test('an upstream file becomes upstreams, and a password the path of a file', as
   assert.ok(!text.includes('hunter2'))
 })
 
+test('a namespace that no path can name is told of', async () => {
+  const { notes, loaded } = await imported('- { namespace: corp, host: registry.corp }')
+  assert.equal(loaded.upstreams[0]?.namespace, 'corp')
+  assert.match(notes.join('\n'), /^corp: in a path, .* HOST\/corp\/NAME need another name for it/m)
+})
+
 test('a password is copied only when that is asked for', async () => {
   const { settings, yaml } = await imported(UPSTREAMS, { withPasswords: true })
   assert.equal(settings.upstreams?.[0]?.password, 'hunter2')

@@ -74,6 +74,14 @@ test('problems are logged at warn, a quota is not', () => {
   assert.equal(lines.length, 5)
 })
 
+test('an image of a local source that is not served is a warning with both digests', () => {
+  const [digest, servedDigest] = [digestOf('hidden'), digestOf('served')]
+  const event = { source: 'dir /b', image: 'docker.io/acme/app:v1', digest, servedBy: 'dir /a', servedDigest }
+  const [line] = linesLogged('warn', () => publish('source.hidden', event))
+  assert.equal(line?.['level'], 'warn')
+  for (const [name, value] of Object.entries(event)) assert.equal(line[name], value)
+})
+
 test('level silent logs nothing, and neither does a closed log', () => {
   const act = (): void => publish('flight.ended', flightEnded({ error: new Error('x') }))
   assert.deepEqual(linesLogged('silent', act), [])

@@ -57,27 +57,50 @@ test('a status has the store, the transfers, the upstreams and the readiness of 
   }
 })
 
+const HIDDEN = {
+  image: 'docker.io/acme/app:v1',
+  digest: digestOf('hidden'),
+  servedBy: 'oci /srv/layout',
+  servedDigest: digestOf('served'),
+}
+
 test('a status names the local sources, and why one cannot be read', async () => {
   const node = new MemoryNode()
   node.localSources.push(
-    { name: 'oci /srv/layout', isExclusive: true, repositories: 2, problem: undefined },
+    { name: 'oci /srv/layout', isExclusive: true, repositories: 2, problem: undefined, hidden: [] },
     {
       name: 'dir /srv/none',
       isExclusive: false,
       repositories: undefined,
       problem: '/srv/none does not exist.',
+      hidden: [],
+    },
+    {
+      name: 'dir /srv/second',
+      isExclusive: false,
+      repositories: 2,
+      problem: undefined,
+      hidden: [HIDDEN],
     },
   )
   const reporter = new Reporter(node)
   try {
     const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
     assert.deepEqual(status.sources, [
-      { name: 'oci /srv/layout', exclusive: true, repositories: 2, problem: null },
-      { name: 'dir /srv/none', exclusive: false, repositories: null, problem: '/srv/none does not exist.' },
+      { name: 'oci /srv/layout', exclusive: true, repositories: 2, problem: null, hidden: [] },
+      {
+        name: 'dir /srv/none',
+        exclusive: false,
+        repositories: null,
+        problem: '/srv/none does not exist.',
+        hidden: [],
+      },
+      { name: 'dir /srv/second', exclusive: false, repositories: 2, problem: null, hidden: [HIDDEN] },
     ])
     const text = statusText(status, Date.now(), false)
     assert.match(text, /\nLOCAL SOURCE +REPOSITORIES +EXCLUSIVE +STATE\noci \/srv\/layout +2 +yes +ok\n/)
     assert.match(text, /\ndir \/srv\/none +not readable: \/srv\/none does not exist\.\n/)
+    assert.match(text, /\ndir \/srv\/second +2 +ok, 1 image not served \(see doctor\)\n/)
   } finally {
     reporter.close()
   }

@@ -62,6 +62,13 @@ test('an image that Docker keeps in containerd is served as it is: index, manife
   assert.equal(docker.saves, 1)
 })
 
+test('an image is told from others without a save', async (t) => {
+  const { source, docker } = await startLab(t)
+  assert.deepEqual(await source.identify(SMALL, 'v1', { signal }), { manifest: ROOT, configs: [] })
+  assert.equal(await source.identify(SMALL, 'v2', { signal }), undefined)
+  assert.equal(docker.saves, 0)
+})
+
 test('after the first request all of the image is known under its name, with its references', async (t) => {
   const { source, store } = await startLab(t)
   await source.tag(SMALL, 'v1', { signal })

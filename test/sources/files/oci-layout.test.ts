@@ -58,6 +58,16 @@ for (const form of ['folder', 'archive'] as const) {
   })
 }
 
+test('an index is told from other images by its digest and the configs of all its images', async (t) => {
+  const path = await layoutAt(t, 'folder', { 'acme/list:v1': list, 'acme/list:v2': app })
+  const source = openSource(t, { from: { kind: 'oci', path } })
+  const found = await source.identify(hub('acme/list'), 'v1', { signal })
+  assert.equal(found?.manifest, list.manifest.digest)
+  const configs = list.images.map(({ blobs }) => String(blobs[0]?.digest))
+  assert.deepEqual([...(found?.configs ?? [])].sort(), configs.sort())
+  assert.equal(await source.identify(hub('acme/list'), 'v3', { signal }), undefined)
+})
+
 test('an image that is named by its digest is served by it', async (t) => {
   const path = await layoutAt(t, 'folder', { [`docker.io/acme/app@${app.manifest.digest}`]: app })
   const source = openSource(t, { from: { kind: 'oci', path } })

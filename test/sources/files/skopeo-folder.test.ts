@@ -56,6 +56,15 @@ test('an image is there as soon as all of it is written, and not before', async 
   )
 })
 
+test('an image is told from others by its manifest and its config, once it is whole', async (t) => {
+  const path = await temporaryFolder(t)
+  const source = openSource(t, { from: { kind: 'dir', path } })
+  const identify = () => source.identify(hub('acme/app'), 'v1', { signal })
+  assert.equal(await identify(), undefined)
+  await writeFiles(join(path, 'acme/app/v1'), skopeoFiles(app))
+  assert.deepEqual(await identify(), { manifest: app.manifest.digest, configs: [app.blobs[0]?.digest] })
+})
+
 test('a manifest that is no manifest is passed over, and the other tags are served', async (t) => {
   const path = await temporaryFolder(t)
   await writeFiles(join(path, 'acme/app/v1'), skopeoFiles(app))

@@ -47,6 +47,7 @@ const NOT_RUN: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^(?:oci-registry|static-container-registry\.py) /, 'starts the tool from which somebody moves'],
   [/^[A-Za-z_]+=\S*(?: \S+)?$/, 'is a file of variables of another tool, not a command'],
   [/^agent import --from /, 'needs the cache of another tool; test/clients/imports has them'],
+  [/^while .* aws s3 cp /, 'needs a bucket; test/clients/export/object-store.test.ts'],
   [/^agent copy /, 'needs a bucket; test/cli/commands/stored/copy.test.ts'],
   [/^agent gc --object-store /, 'needs a bucket; test/cli/commands/stored/gc-object-store.test.ts'],
   [

@@ -6,6 +6,7 @@ import { Level } from 'level'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { Layout } from '../../../src/store/files/layout.ts'
+import { BlobIndex } from '../../../src/store/index/blob-index.ts'
 import { checkpointsOf, digestOf } from '../../../testkit/memory/digests.ts'
 import { feed, keep, stored, wanted } from '../../conformance/blob-steps.ts'
 import { all, folder, opened, openStore } from '../folder.ts'
@@ -54,6 +55,32 @@ it('usage and list agree with the stored blobs after stores, replacements and a 
   assert.deepEqual(listed, [...new Set(digests)].sort())
   await keep(store.blobs, randomBytes(10))
   assert.deepEqual(store.usage(), { bytes: 70_115, blobs: 4 })
+})
+
+it('what is not stored is not looked up in the index, and what is stored or was just removed is found', async (t) => {
+  const path = await folder(t)
+  const [stays, goes] = [randomBytes(100), randomBytes(70_000)]
+  await filled(path, stays, goes)
+  const level = new Level<string, string>(new Layout(path).index)
+  t.after(() => level.close())
+  const index = new BlobIndex(level)
+  const looked: string[] = []
+  const get = level.get.bind(level)
+  level.get = (key: string) => {
+    looked.push(key)
+    return get(key)
+  }
+  for (const prefix of await index.prefixes('sha256')) await index.entriesUnder(`sha256:${prefix}`)
+  index.allRead()
+  assert.equal(await index.get(digestOf(Buffer.from('never stored'))), undefined)
+  assert.deepEqual(looked, [])
+  await index.removeAll([digestOf(goes)])
+  assert.equal((await index.get(digestOf(stays)))?.size, 100)
+  assert.equal(await index.get(digestOf(goes)), undefined)
+  const later = digestOf(Buffer.from('later'))
+  const facts = { size: 5, kind: 'blob', mediaType: undefined, origin: 'x', storedAt: 1 } as const
+  await index.put({ digest: later, ...facts }, { references: [], subject: undefined, repository: undefined })
+  assert.equal((await index.getMany([later]))[0]?.size, 5)
 })
 
 it('the last use of a blob is known after a restart', async (t) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { MemoryIntake } from '../../../testkit/memory/memory-intake.ts'
+import { startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
 import { type Opened, open } from '../opened.ts'
 
 const BYTES = randomBytes(500_000)
@@ -81,4 +82,37 @@ test('an attempt in order can stop before the end', async (t) => {
   assert.equal(intake.position, START)
   assert.deepEqual(intake.heads, [{ size: BYTES.length, mediaType: 'application/octet-stream' }])
   assert.equal(opened.server.requests[0]?.headers.range, `bytes=0-${START - 1}`)
+})
+
+test('a range of another version of the content is refused', async (t) => {
+  const opened = await open(t)
+  const digest = opened.server.addBlob(BYTES)
+  await opened.bring(digest, new MemoryIntake())
+  opened.server.fault(digest, { headers: { etag: '"another"' } })
+  await assert.rejects(bringRange(opened, digest, intakeAtStart()) ?? Promise.resolve(), {
+    code: 'unsupported',
+  })
+})
+
+test('a range beyond the end, as the host sees it, is refused', async (t) => {
+  const opened = await open(t)
+  const digest = opened.server.addBlob(BYTES)
+  opened.server.fault(digest, { status: 416 })
+  await assert.rejects(bringRange(opened, digest, intakeAtStart()) ?? Promise.resolve(), {
+    code: 'unsupported',
+  })
+})
+
+test('ranges are asked of the storage to which the registry has redirected, until that refuses the URL', async (t) => {
+  const opened = await open(t)
+  const storage = await startFaultyUpstream()
+  t.after(() => storage.close())
+  const digest = opened.server.addBlob(BYTES)
+  storage.addBlob(BYTES)
+  opened.server.fault(digest, { redirect: { to: `${storage.url}/v2/x/blobs/${digest}` } })
+  for (let nth = 0; nth < 3; nth++) await bringRange(opened, digest, intakeAtStart())
+  assert.deepEqual([opened.server.count(digest), storage.count(digest)], [1, 3])
+  storage.fault(digest, { status: 403, times: 1 })
+  await bringRange(opened, digest, intakeAtStart())
+  assert.deepEqual([opened.server.count(digest), storage.count(digest)], [2, 5])
 })

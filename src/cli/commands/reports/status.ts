@@ -155,13 +155,18 @@ function flightTable({ flights: all }: StatusReport, now: number, isInteractive:
 
 function sourceTable({ sources: all }: StatusReport): string {
   if (all.length === 0) return ''
-  const rows = all.map(({ name, exclusive, repositories, problem }) => [
+  const rows = all.map(({ name, exclusive, repositories, problem, hidden }) => [
     name,
     repositories === null ? '' : String(repositories),
     exclusive ? 'yes' : '',
-    problem === null ? 'ok' : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
+    sourceState(repositories, problem, hidden?.length ?? 0),
   ])
   return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
+}
+
+function sourceState(repositories: number | null, problem: string | null, hidden: number): string {
+  if (problem !== null) return `${repositories === null ? 'not readable' : 'failed'}: ${problem}`
+  return hidden === 0 ? 'ok' : `ok, ${plural(hidden, 'image')} not served (see doctor)`
 }
 
 function webhookTable({ webhooks: all }: StatusReport): string {

@@ -1,4 +1,4 @@
-import type { BytesAhead } from '../../../ports/blob-store.ts'
+import { AHEAD_UNIT_BYTES, type BytesAhead } from '../../../ports/blob-store.ts'
 import type { Intake } from '../../../ports/source.ts'
 
 /** A multiple of the units in which bytes ahead are kept. */
@@ -15,6 +15,7 @@ interface Buffer {
 export class AheadIntake implements Intake {
   readonly #ahead: BytesAhead
   readonly #end: number
+  readonly #onAnswer: () => void
   readonly #onBytes: (count: number) => void
   /** The buffer that is being filled, and the other one. */
   #current: Buffer
@@ -27,12 +28,19 @@ export class AheadIntake implements Intake {
   constructor(
     ahead: BytesAhead,
     { start, end }: { readonly start: number; readonly end: number },
-    /** Called with the number of bytes that have come; with 0 when some were written. */
-    { onBytes }: { onBytes: (count: number) => void },
+    {
+      onAnswer,
+      onBytes,
+    }: {
+      onAnswer: () => void
+      /** Called with the number of bytes that have come; with 0 when some were written. */
+      onBytes: (count: number) => void
+    },
   ) {
     this.#ahead = ahead
     this.#start = start
     this.#end = end
+    this.#onAnswer = onAnswer
     this.#onBytes = onBytes
     this.#current = newBuffer(end - start)
     this.#other = newBuffer(end - start - BUFFER_BYTES)
@@ -47,7 +55,9 @@ export class AheadIntake implements Intake {
     return this.#current.writing !== undefined || this.#other.writing !== undefined
   }
 
-  expect(): void {}
+  expect(): void {
+    this.#onAnswer()
+  }
 
   buffer(): Uint8Array {
     return this.#current.memory.subarray(this.#filledBytes, this.#end - this.#start)
@@ -62,13 +72,14 @@ export class AheadIntake implements Intake {
     this.#filledBytes += length
     this.#onBytes(length)
     if (this.buffer().length > 0) return true
-    const full = this.#current
-    full.writing = this.#write(full, full.memory.subarray(0, this.#filledBytes), this.#start)
-    this.#start += this.#filledBytes
-    this.#filledBytes = 0
-    this.#current = this.#other
-    this.#other = full
+    this.#writeFirst(this.#filledBytes)
     return this.#current.writing === undefined && this.#failure === undefined
+  }
+
+  /** Writes what has come, as far as it is whole units, although the rest of the range will not come. */
+  writeWholeUnits(): void {
+    const bytes = this.#filledBytes - (this.#filledBytes % AHEAD_UNIT_BYTES)
+    if (bytes > 0) this.#writeFirst(bytes)
   }
 
   async drained(): Promise<void> {
@@ -80,6 +91,15 @@ export class AheadIntake implements Intake {
   async settled(): Promise<void> {
     await Promise.all([this.#current.writing, this.#other.writing])
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #writeFirst(bytes: number): void {
+    const full = this.#current
+    full.writing = this.#write(full, full.memory.subarray(0, bytes), this.#start)
+    this.#start += bytes
+    this.#filledBytes = 0
+    this.#current = this.#other
+    this.#other = full
   }
 
   async #write(buffer: Buffer, bytes: Uint8Array, position: number): Promise<void> {

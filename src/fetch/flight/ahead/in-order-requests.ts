@@ -1,7 +1,6 @@
 import type { ByteRange } from '../../../oci/range.ts'
 import { AHEAD_UNIT_BYTES } from '../../../ports/blob-store.ts'
-import type { Source, VouchedIntake, Want } from '../../../ports/source.ts'
-import { segmentOf } from './segment.ts'
+import { forwardedVouchedIntake, type Source, type VouchedIntake, type Want } from '../../../ports/source.ts'
 
 /** How much is asked for in order after a part was wanted. Each next segment is twice as large, until another part is wanted. */
 const SEGMENT_BYTES = 8 * 1024 * 1024
@@ -21,10 +20,10 @@ export class InOrderRequests {
     return this.#underWay?.end ?? 0
   }
 
-  /** The end of the next segment: that of a unit, or of the content. A segment before the size is known has one unit. */
-  segmentEnd(position: number, size: number | undefined): number {
+  /** The end of the next segment: that of a unit, or of the content. A segment before the size is known has `firstBytes`. */
+  segmentEnd(position: number, size: number | undefined, firstBytes: number): number {
     const start = position - (position % AHEAD_UNIT_BYTES)
-    return size === undefined ? start + AHEAD_UNIT_BYTES : Math.min(size, start + this.#segmentBytes)
+    return size === undefined ? start + firstBytes : Math.min(size, start + this.#segmentBytes)
   }
 
   /** A part is missing, so that the next segment is a small one. */
@@ -40,6 +39,11 @@ export class InOrderRequests {
     }
   }
 
+  /** Ends the request under way if it is for all of the rest. */
+  endOpenRequest(): void {
+    if (this.end === Number.POSITIVE_INFINITY) this.#underWay?.controller.abort()
+  }
+
   /** Asks for the bytes before `end`. False: the request has made way for a part. */
   async bring(
     end: number,
@@ -49,7 +53,7 @@ export class InOrderRequests {
   ): Promise<boolean> {
     const controller = new AbortController()
     this.#underWay = { controller, end }
-    const segment = Number.isFinite(end) ? segmentOf(intake, end) : intake
+    const segment = Number.isFinite(end) ? forwardedVouchedIntake(intake, { end }) : intake
     try {
       await source.bring(this.#want, segment, { signal: AbortSignal.any([signal, controller.signal]) })
       this.#segmentBytes *= 2

@@ -1,18 +1,20 @@
 import type { ByteRange } from '../../../oci/range.ts'
 import type { BytesAhead } from '../../../ports/blob-store.ts'
+import type { Failure } from '../../../ports/failure.ts'
 import type { Source, Want } from '../../../ports/source.ts'
 import { asFailure } from '../attempts/pick-failure.ts'
 import { StallTimer } from '../attempts/stall-timer.ts'
 import { AheadIntake } from './ahead-intake.ts'
 import type { AheadRoom } from './ahead-room.ts'
+import { type AheadWindow, PIECE_BYTES, pieceEnd } from './ahead-window.ts'
 import type { RequestSlots } from './request-slots.ts'
-import type { WantedRanges } from './wanted-ranges.ts'
+import { firstMissing, type WantedRanges } from './wanted-ranges.ts'
 
-/** One request brings at most so much, so that a large range uses several connections. */
-const MOST_BYTES = 4 * 1024 * 1024
+/** One request for a part brings at most so much, so that a large part uses several connections. */
+const MOST_PART_BYTES = 4 * 1024 * 1024
 /** What a request may use of the room for bytes ahead, in which its ends may take more than they need. */
-const MOST_ROOM_BYTES = MOST_BYTES + 2 * 1024 * 1024
-const MOST_AT_A_TIME = 8
+const MOST_ROOM_BYTES = PIECE_BYTES + 2 * 1024 * 1024
+const MOST_PARTS_AT_A_TIME = 8
 /** A source that sends less within the timeout would hold a slot that others need. */
 const MIN_BYTES = 65_536
 /** So many requests in a row may fail before the source is no longer asked for ranges. */
@@ -23,19 +25,26 @@ export interface RangeRequestsOptions {
   readonly source: Source
   readonly ahead: BytesAhead
   readonly wanted: WantedRanges
+  /** What the flight itself wants ahead of its position now. */
+  readonly window: () => AheadWindow | undefined
   /** Where the bytes end that the transfer in order brings, from `position` on. */
   readonly inOrderTo: (position: number) => number
   readonly slots: RequestSlots
   readonly room: AheadRoom
   readonly progressTimeoutMs: number
-  /** Called when bytes have come, and when a request has ended. */
+  /** Called when bytes have come, with their number, or were written, with 0; and when a request has ended. */
+  readonly onBytes: (count: number) => void
   readonly onChange: () => void
+  /** Called when the source says that there are too many requests for ranges of the window. */
+  readonly onTooMany: (failure: Failure) => void
 }
 
-/** The requests of one attempt for ranges that readers want: each byte is asked for once. */
+type Purpose = 'part' | 'window'
+
+/** The requests of one attempt for ranges: those that readers want, and those of the window. Each byte is asked for once. */
 export class RangeRequests {
   readonly #options: RangeRequestsOptions
-  readonly #underWay = new Set<ByteRange>()
+  readonly #underWay = new Map<ByteRange, Purpose>()
   readonly #runs = new Set<Promise<void>>()
   readonly #stopping = new AbortController()
   #failures = 0
@@ -49,39 +58,22 @@ export class RangeRequests {
     return this.#failures >= MOST_FAILURES
   }
 
-  get areUnderWay(): boolean {
-    return this.#underWay.size > 0
+  /** Whether ranges that readers want are on their way. */
+  get arePartsUnderWay(): boolean {
+    return this.#count('part') > 0
   }
 
   /** Where the range ends that is on its way and contains `position`; `position` if there is none. */
   endFrom(position: number): number {
-    for (const { start, end } of this.#underWay) if (start <= position && position < end) return end
+    for (const { start, end } of this.#underWay.keys()) if (start <= position && position < end) return end
     return position
   }
 
-  /** Asks for what is wanted. False: there is no room for it. */
+  /** Asks for what is wanted. False: there is no room for what readers want. */
   start(size: number): boolean {
-    const { source, wanted, ahead, inOrderTo, slots, room, onChange } = this.#options
-    const coveredTo = (position: number): number =>
-      Math.max(inOrderTo(position), ahead.endFrom(position), this.endFrom(position))
-    while (this.#underWay.size < MOST_AT_A_TIME && !this.haveFailed && !this.#stopping.signal.aborted) {
-      const range = wanted.next(coveredTo, MOST_BYTES)
-      if (range === undefined) return true
-      const expectedBytes = (this.#underWay.size + 1) * MOST_ROOM_BYTES
-      if (ahead.freeBytes < expectedBytes) return false
-      if (room.freeBytes < (slots.usedCount + 1) * MOST_ROOM_BYTES) return false
-      if (!slots.take(source.name, onChange)) return true
-      this.#underWay.add(range)
-      const run = this.#request(range, size).then((hasCome) => {
-        this.#underWay.delete(range)
-        this.#runs.delete(run)
-        if (!hasCome) wanted.lookAgain()
-        slots.giveBack(source.name)
-        onChange()
-      })
-      this.#runs.add(run)
-    }
-    return !this.haveFailed
+    const hasRoom = this.#startParts(size)
+    this.#startWindow(size)
+    return hasRoom
   }
 
   /** Ends all requests. Resolves when no bytes are written any more. */
@@ -91,9 +83,69 @@ export class RangeRequests {
     this.#options.slots.forget(this.#options.onChange)
   }
 
-  /** Gives whether all of the range has come. Never rejects. */
-  async #request(range: ByteRange, size: number): Promise<boolean> {
-    const { want, source, ahead, progressTimeoutMs, onChange } = this.#options
+  #startParts(size: number): boolean {
+    const { source, wanted, slots, onChange } = this.#options
+    while (this.#count('part') < MOST_PARTS_AT_A_TIME && !this.#isOver) {
+      const range = wanted.next((position) => this.#coveredTo(position), MOST_PART_BYTES)
+      if (range === undefined) return true
+      if (!this.#hasRoom) return false
+      if (!slots.take(source.name, onChange)) return true
+      this.#begin(range, size, 'part')
+    }
+    return !this.haveFailed
+  }
+
+  #startWindow(size: number): void {
+    const { source, window, slots, onChange } = this.#options
+    for (let wanted = window(); wanted !== undefined && !this.#isOver; wanted = window()) {
+      if (this.#count('window') >= wanted.mostRequests || !this.#hasRoom) return
+      const range = firstMissing(wanted, (position) => this.#coveredTo(position), pieceEnd)
+      if (range === undefined || !slots.take(source.name, onChange, { leavesSome: true })) return
+      this.#begin(range, size, 'window')
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.haveFailed || this.#stopping.signal.aborted
+  }
+
+  get #hasRoom(): boolean {
+    const { ahead, room, slots } = this.#options
+    return (
+      ahead.freeBytes >= (this.#underWay.size + 1) * MOST_ROOM_BYTES &&
+      room.freeBytes >= (slots.usedCount + 1) * MOST_ROOM_BYTES
+    )
+  }
+
+  #coveredTo(position: number): number {
+    const { ahead, inOrderTo } = this.#options
+    return Math.max(inOrderTo(position), ahead.endFrom(position), this.endFrom(position))
+  }
+
+  #count(wanted: Purpose): number {
+    let count = 0
+    for (const purpose of this.#underWay.values()) if (purpose === wanted) count += 1
+    return count
+  }
+
+  #begin(range: ByteRange, size: number, purpose: Purpose): void {
+    const { source, wanted, slots, onChange } = this.#options
+    this.#underWay.set(range, purpose)
+    const run = this.#request(range, size).then((failure) => {
+      this.#underWay.delete(range)
+      this.#runs.delete(run)
+      if (failure === undefined) this.#failures = this.haveFailed ? this.#failures : 0
+      else this.#countFailure(failure, purpose)
+      if (failure !== undefined) wanted.lookAgain()
+      slots.giveBack(source.name)
+      onChange()
+    })
+    this.#runs.add(run)
+  }
+
+  /** Gives why not all of the range has come. Never rejects. */
+  async #request(range: ByteRange, size: number): Promise<Failure | undefined> {
+    const { want, source, ahead, progressTimeoutMs, onBytes } = this.#options
     const stall = new StallTimer({
       sourceName: source.name,
       timeoutMs: progressTimeoutMs,
@@ -101,27 +153,36 @@ export class RangeRequests {
       isDiskBehind: () => intake.isWriting,
     })
     const intake = new AheadIntake(ahead, range, {
+      onAnswer: () => stall.start(),
       onBytes: (count) => {
-        stall.countBytes(count)
-        onChange()
+        if (count > 0) stall.countBytes(count)
+        onBytes(count)
       },
     })
     const signal = AbortSignal.any([this.#stopping.signal, stall.signal])
-    stall.start()
     try {
       await source.bringRange?.(want, { end: range.end, size }, intake, { signal })
       await intake.settled()
-      if (!this.haveFailed) this.#failures = 0
-      return true
+      return undefined
     } catch (error) {
-      const { code } = asFailure(error, source.name)
-      const isFinal = code !== 'unavailable' && code !== 'stalled'
-      this.#failures += isFinal ? MOST_FAILURES : 1
-      if (this.haveFailed) this.#stopping.abort(new Error('the source does not bring ranges'))
-      return false
+      return asFailure(error, source.name)
     } finally {
       stall.end()
+      intake.writeWholeUnits()
       await intake.settled().catch(() => {})
     }
+  }
+
+  #countFailure(failure: Failure, purpose: Purpose): void {
+    if (this.#isOver) return
+    const { code, details } = failure
+    const isTooMany = code === 'busy' || details.status === 503
+    if (isTooMany && purpose === 'window') {
+      this.#options.onTooMany(failure)
+      return
+    }
+    const isFinal = code !== 'unavailable' && code !== 'stalled'
+    this.#failures += isFinal ? MOST_FAILURES : 1
+    if (this.haveFailed) this.#stopping.abort(new Error('the source does not bring ranges'))
   }
 }

@@ -1,4 +1,4 @@
-/** Bounds the requests for parts of all flights together, and with them their memory. One host may have half of them. */
+/** Bounds the requests for ranges of all flights together, and with them their memory. One host may have half of them. */
 export class RequestSlots {
   readonly #most: number
   /** How many slots are taken, by the name of the host. */
@@ -15,10 +15,14 @@ export class RequestSlots {
     return count
   }
 
-  /** Takes a slot for a request to `host`. False: none is free, and `onFree` is called once when one may be. */
-  take(host: string, onFree: () => void): boolean {
+  /**
+   * Takes a slot for a request to `host`. False: none is free, and `onFree` is called once when one may be. What leaves some to
+   * others gets none of the last quarter of the host.
+   */
+  take(host: string, onFree: () => void, { leavesSome = false } = {}): boolean {
     const used = this.#used.get(host) ?? 0
-    if (this.usedCount >= this.#most || used >= this.#most / 2) {
+    const mostOfHost = (this.#most / 2) * (leavesSome ? 0.75 : 1)
+    if (this.usedCount >= this.#most || used >= mostOfHost) {
       this.#waiting.add(onFree)
       return false
     }

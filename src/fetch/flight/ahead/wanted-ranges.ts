@@ -40,12 +40,12 @@ export class WantedRanges {
   next(coveredTo: CoveredTo, mostBytes: number): ByteRange | undefined {
     for (; this.#first < this.#ranges.length; this.#first += 1) {
       const range = this.#ranges[this.#first]
-      const missing = range === undefined ? 0 : pastCovered(range, coveredTo)
-      if (range === undefined || missing >= range.end) continue
-      // Bytes in order may end in the middle of a unit, which then comes whole.
-      const start = unitStart(missing)
-      range.missingFrom = start
-      return { start, end: endOfMissing(start, Math.min(range.end, start + mostBytes), coveredTo) }
+      if (range === undefined) continue
+      const rest = { start: range.missingFrom, end: range.end }
+      const missing = firstMissing(rest, coveredTo, (start) => start + mostBytes)
+      if (missing === undefined) continue
+      range.missingFrom = missing.start
+      return missing
     }
     return undefined
   }
@@ -63,12 +63,25 @@ export class WantedRanges {
   }
 }
 
+/** Gives the first part of the range that must be asked for, as far as `mostTo` says from its start on. */
+export function firstMissing(
+  range: ByteRange,
+  coveredTo: CoveredTo,
+  mostTo: (start: number) => number,
+): ByteRange | undefined {
+  const missing = pastCovered(range, coveredTo)
+  if (missing >= range.end) return undefined
+  // Bytes in order may end in the middle of a unit, which then comes whole.
+  const start = unitStart(missing)
+  return { start, end: endOfMissing(start, Math.min(range.end, mostTo(start)), coveredTo) }
+}
+
 function unitStart(position: number): number {
   return position - (position % AHEAD_UNIT_BYTES)
 }
 
-function pastCovered({ missingFrom, end }: WantedRange, coveredTo: CoveredTo): number {
-  let at = missingFrom
+function pastCovered({ start, end }: ByteRange, coveredTo: CoveredTo): number {
+  let at = start
   for (let to = coveredTo(at); to > at && at < end; to = coveredTo(at)) at = to
   return at
 }

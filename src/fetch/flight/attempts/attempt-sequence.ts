@@ -63,7 +63,10 @@ export class AttemptSequence {
         continue
       }
       const { failure, wrongSources } = blameWrongDigest(found, this.#options)
-      this.#queue.dropIf((source) => wrongSources.includes(source))
+      // A server may answer requests for ranges with other bytes, and have the right ones.
+      if (!this.#options.bringing.endConnections()) {
+        this.#queue.dropIf((source) => wrongSources.includes(source))
+      }
       this.#failures.push(failure)
       await this.#startOver(failure)
     }

@@ -20,6 +20,10 @@ export interface BringOptions {
   readonly signal: AbortSignal
   /** Says that nothing is asked of the source for now, so that it is not to blame, and when that is over. */
   readonly onIdle: (isIdle: boolean) => void
+  /** Says that the source has brought bytes that have not reached the intake. */
+  readonly onAhead: (bytes: number) => void
+  /** Says that such bytes are about to reach it. */
+  readonly onTaken: (bytes: number) => void
 }
 
 /** How an attempt has its source bring bytes. */
@@ -28,6 +32,8 @@ export interface Bringing {
   bring(source: Source, intake: VouchedIntake, options: BringOptions): Promise<void>
   /** Forgets bytes that have not reached the intake. Called while no attempt is under way. */
   forget(): Promise<void>
+  /** From now on all bytes of a content come over one connection. Gives whether it were several. */
+  endConnections(): boolean
 }
 
 export interface AttemptOptions {
@@ -68,6 +74,8 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     await unlessAborted(incoming.drained(), signal)
     options.onWaiting(false)
   }
+  /** What has come ahead of its turn, less what the intake has of it. */
+  let aheadBytes = 0
   let hasAnswered = false
   let isOver = false
   const intake: VouchedIntake = {
@@ -120,6 +128,12 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     await bringing.bring(source, intake, {
       signal,
       onIdle: (isIdle) => (isIdle ? stall.pause() : stall.start()),
+      onAhead: (bytes) => {
+        aheadBytes += bytes
+      },
+      onTaken: (bytes) => {
+        aheadBytes -= bytes
+      },
     })
     if (size !== undefined && incoming.position < size) failure = short(name, size, incoming.position)
   } catch (thrown) {
@@ -134,7 +148,7 @@ export async function attempt(options: AttemptOptions): Promise<Failure | undefi
     digest: want.digest,
     source: name,
     sourceKind: source.kind,
-    bytes: incoming.position - before,
+    bytes: incoming.position - before + aheadBytes,
     ms: Date.now() - startedAt,
     error: failure instanceof SourceYielded ? undefined : failure,
   })

@@ -1,11 +1,11 @@
 import { LaneClient, type LaneResponse } from '../../../lanes/lane-client.ts'
+import { LimitedSink } from '../../../lanes/limited-sink.ts'
 import type { Failure } from '../../../ports/failure.ts'
 import type { VouchedIntake, Want } from '../../../ports/source.ts'
 import { PEER_PROTOCOL } from '../../identity/member.ts'
 import { connectionKeyOf, type MemberAddress, type PeerConnector } from '../connection/connector.ts'
 import { type ConnectionResources, failureOfConnection, peerFailure } from '../connection/resources.ts'
 import { contentPath } from '../protocol/content-path.ts'
-import { LimitedSink } from './limited-sink.ts'
 import { failureOfResponse, sizeOfContent } from './response.ts'
 
 export interface ContentClientOptions {

@@ -262,7 +262,12 @@ export class Links {
     this.#journal.append([{ do: 'untag', repository, tag, at }])
   }
 
-  get(repository: Repository, digest: Digest): Promise<HostedLink | undefined> {
-    return this.#names.link(repository, digest)
+  /** `isStored`: whether the content has an entry. Of those that have none, only lost ones are linked. */
+  async get(
+    repository: Repository,
+    digest: Digest,
+    { isStored = true } = {},
+  ): Promise<HostedLink | undefined> {
+    return isStored || this.#hasLost ? this.#names.link(repository, digest) : undefined
   }
 }

@@ -9,7 +9,7 @@ import { pour } from '../../../../testkit/registries/scripted-source.ts'
 
 const UNIT = AHEAD_UNIT_BYTES
 const BYTES = randomBytes(50 * UNIT + 7)
-const silent = { onBytes: (): void => {} }
+const silent = { onAnswer: (): void => {}, onBytes: (): void => {} }
 
 async function readBack(ahead: MemoryAhead, start: number, end: number): Promise<Buffer> {
   const target = Buffer.alloc(end - start)
@@ -78,4 +78,14 @@ test('a disk that takes nothing ends the range', async () => {
   const intake = new AheadIntake(ahead, { start: 0, end: 40 * UNIT }, silent)
   await assert.rejects(pour(intake, BYTES, 40 * UNIT), { code: 'disk' })
   await assert.rejects(intake.settled(), { code: 'disk' })
+})
+
+test('what has come of a range that breaks off is written in whole units', async () => {
+  const ahead = new MemoryAhead()
+  const intake = new AheadIntake(ahead, { start: UNIT, end: 20 * UNIT }, silent)
+  await pour(intake, BYTES, 7 * UNIT + 100)
+  intake.writeWholeUnits()
+  await intake.settled()
+  assert.equal(ahead.endFrom(UNIT), 7 * UNIT)
+  assert.deepEqual(await readBack(ahead, UNIT, 7 * UNIT), BYTES.subarray(UNIT, 7 * UNIT))
 })

@@ -25,13 +25,13 @@ async function setUp(bring: (signal: AbortSignal) => Promise<void>) {
 
 test('segments end with a unit, are twice as large after each request, and small again once a part is missing', async () => {
   const { requests, bringTo } = await setUp(async () => {})
-  assert.equal(requests.segmentEnd(0, undefined), AHEAD_UNIT_BYTES)
-  assert.equal(requests.segmentEnd(5, SIZE), 8 * MIB)
+  assert.equal(requests.segmentEnd(0, undefined, AHEAD_UNIT_BYTES), AHEAD_UNIT_BYTES)
+  assert.equal(requests.segmentEnd(5, SIZE, AHEAD_UNIT_BYTES), 8 * MIB)
   assert.equal(await bringTo(8 * MIB), true)
-  assert.equal(requests.segmentEnd(8 * MIB + 5, SIZE), 24 * MIB)
-  assert.equal(requests.segmentEnd(8 * MIB, 9 * MIB + 5), 9 * MIB + 5)
+  assert.equal(requests.segmentEnd(8 * MIB + 5, SIZE, AHEAD_UNIT_BYTES), 24 * MIB)
+  assert.equal(requests.segmentEnd(8 * MIB, 9 * MIB + 5, AHEAD_UNIT_BYTES), 9 * MIB + 5)
   requests.shrink()
-  assert.equal(requests.segmentEnd(8 * MIB, SIZE), 16 * MIB)
+  assert.equal(requests.segmentEnd(8 * MIB, SIZE, AHEAD_UNIT_BYTES), 16 * MIB)
 })
 
 test('a request makes way only for a part that it would bring, but not soon', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { AheadRoom } from '../../../../src/fetch/flight/ahead/ahead-room.ts'
+import type { AheadWindow } from '../../../../src/fetch/flight/ahead/ahead-window.ts'
 import { RangeRequests } from '../../../../src/fetch/flight/ahead/range-requests.ts'
 import { RequestSlots } from '../../../../src/fetch/flight/ahead/request-slots.ts'
 import { WantedRanges } from '../../../../src/fetch/flight/ahead/wanted-ranges.ts'
@@ -31,7 +32,17 @@ async function drip(intake: Intake, signal: AbortSignal): Promise<void> {
 }
 
 /** Requests to a source that answers each range when the test says so. */
-function setUp({ progressTimeoutMs = 60_000, isDripping = false, roomBytes = 1024 * MIB } = {}) {
+function setUp({
+  progressTimeoutMs = 60_000,
+  isDripping = false,
+  roomBytes = 1024 * MIB,
+  window,
+}: {
+  progressTimeoutMs?: number
+  isDripping?: boolean
+  roomBytes?: number
+  window?: AheadWindow
+} = {}) {
   const asked: Asked[] = []
   const source: Source = {
     name: 'registry',
@@ -39,6 +50,7 @@ function setUp({ progressTimeoutMs = 60_000, isDripping = false, roomBytes = 102
     bring: () => Promise.reject(new Error('not wanted')),
     bringRange: async (_, { end }, intake: Intake, { signal }) => {
       const start = intake.position
+      intake.expect({ size: BLOB.length, mediaType: undefined })
       if (isDripping) return drip(intake, signal)
       await Promise.race([
         new Promise<void>((finish, fail) => asked.push({ start, end, finish, fail })),
@@ -49,18 +61,22 @@ function setUp({ progressTimeoutMs = 60_000, isDripping = false, roomBytes = 102
   }
   const wanted = new WantedRanges()
   const ahead = new MemoryAhead()
+  const tooMany: Failure[] = []
   const requests = new RangeRequests({
     want: wantOf(BLOB),
     source,
     ahead,
     wanted,
+    window: () => window,
     inOrderTo: (position) => Math.max(position, 2 * MIB),
     slots: new RequestSlots(20),
     room: new AheadRoom(roomBytes),
     progressTimeoutMs,
+    onBytes: () => void requests.start(BLOB.length),
     onChange: () => void requests.start(BLOB.length),
+    onTooMany: (failure) => tooMany.push(failure),
   })
-  return { asked, wanted, ahead, requests }
+  return { asked, wanted, ahead, requests, tooMany }
 }
 
 test('a large range is brought by requests of 4 MiB, eight at a time', async () => {
@@ -104,7 +120,7 @@ test('a request that is stopped writes nothing more', async () => {
   wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   await requests.stop()
-  assert.equal(requests.areUnderWay, false)
+  assert.equal(requests.arePartsUnderWay, false)
   asked[0]?.finish()
   assert.equal(ahead.endFrom(8 * MIB), 8 * MIB)
   wanted.add({}, [{ start: 10 * MIB, end: 11 * MIB }], BLOB.length)
@@ -143,7 +159,7 @@ test('when the source does not bring ranges all requests end', async () => {
   wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   asked[0]?.fail(new Failure('unsupported', 'no ranges'))
-  while (requests.areUnderWay) await new Promise((resolve) => setImmediate(resolve))
+  while (requests.arePartsUnderWay) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(asked.length, 8)
   await requests.stop()
 })
@@ -163,3 +179,38 @@ test('where the flights together have no room for bytes ahead nothing is asked f
   assert.equal(asked.length, 1)
   await requests.stop()
 })
+
+test('the pieces of the window are asked for, after what readers want, and only so many at a time', async () => {
+  const window: AheadWindow = { start: 3 * MIB, end: 32 * MIB, mostRequests: 2 }
+  const { asked, wanted, requests } = setUp({ window })
+  wanted.add({}, [{ start: 40 * MIB, end: 41 * MIB }], BLOB.length)
+  requests.start(BLOB.length)
+  assert.deepEqual(
+    asked.map(({ start, end }) => [start / MIB, end / MIB]),
+    [
+      [40, 41],
+      [3, 8],
+      [8, 16],
+    ],
+  )
+  asked[2]?.finish()
+  while (asked.length < 4) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual([asked[3]?.start, asked[3]?.end], [16 * MIB, 24 * MIB])
+  await requests.stop()
+})
+
+for (const failure of [
+  new Failure('busy', 'limited', { status: 429 }),
+  new Failure('unavailable', 'overloaded', { status: 503 }),
+]) {
+  test(`a source that answers ${failure.details.status} is said to be asked too much`, async () => {
+    const window: AheadWindow = { start: 3 * MIB, end: 16 * MIB, mostRequests: 1 }
+    const { asked, requests, tooMany } = setUp({ window })
+    requests.start(BLOB.length)
+    asked[0]?.fail(failure)
+    while (tooMany.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(tooMany, [failure])
+    assert.equal(requests.haveFailed, false)
+    await requests.stop()
+  })
+}

@@ -58,6 +58,10 @@ upstreams:
     costPerGiB: undefined,
     authorize: undefined,
     authorizeStaleMs: 86_400_000,
+    connectionsPerBlob: 'auto',
+    maxConnections: undefined,
+    maxRequestsPerSecond: undefined,
+    maxBytesPerSecond: undefined,
   })
   assert.deepEqual(github?.hosts, ['ghcr.io'])
   assert.deepEqual(github.credentials, { kind: 'docker-config', file: '/root/.docker/config.json' })

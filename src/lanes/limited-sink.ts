@@ -1,8 +1,8 @@
-import type { SharedSink } from '../../../lanes/lent-body.ts'
-import type { RateLimiter } from '../../../lib/async/rate-limiter.ts'
+import type { RateLimiter } from '../lib/async/rate-limiter.ts'
+import type { SharedSink } from './lent-body.ts'
 
 export interface LimitedSinkOptions {
-  /** How many bytes the sink is to get. */
+  /** How many bytes the sink is to get; infinite: nobody has said it. */
   readonly length: number
   readonly limiter: RateLimiter
   /** Ends the waiting for the limiter. */

@@ -1,6 +1,6 @@
 import { parseRegistryHost } from '../../oci/names/registry-host.ts'
-import { HOST_SCHEMA, isLoopback, parseHost } from './address.ts'
-import { DURATION_SCHEMA, parseDuration } from './duration.ts'
+import { HOST_SCHEMA, isLoopback, parseHost } from '../values/address.ts'
+import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import {
   type Format,
   type GivenValue,
@@ -15,8 +15,9 @@ import {
   text,
   textLike,
   yesOrNo,
-} from './format.ts'
-import { Secret } from './secret.ts'
+} from '../values/format.ts'
+import { Secret } from '../values/secret.ts'
+import { type UpstreamLimitSettings, upstreamLimitFields, upstreamLimits } from './upstream-limits.ts'
 
 /** How the agent authenticates to an upstream registry. */
 export type UpstreamCredentials =
@@ -25,7 +26,7 @@ export type UpstreamCredentials =
   | { readonly kind: 'docker-config'; readonly file: string }
 
 /** How the agent reaches one registry. */
-export interface UpstreamSettings {
+export interface UpstreamSettings extends UpstreamLimitSettings {
   /** The registry as clients name it. */
   readonly namespace: string
   /** The hosts, as `host[:port]`, in the order in which they are tried; empty: the namespace itself. */
@@ -67,6 +68,7 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
   costPerGiB: undefined,
   authorize: undefined,
   authorizeStaleMs: 86_400_000,
+  ...upstreamLimits({}),
 }) satisfies Omit<UpstreamSettings, 'namespace'>
 
 const REPOSITORY_PREFIX =
@@ -107,6 +109,7 @@ const fields = {
   ),
   authorize: oneOf('upstream'),
   authorizeStale: duration,
+  ...upstreamLimitFields,
 }
 const entry = record(
   fields,
@@ -147,6 +150,7 @@ function readUpstream(item: GivenValue): UpstreamSettings {
     costPerGiB: given.costPerGiB,
     authorize: given.authorize,
     authorizeStaleMs: given.authorizeStale ?? UPSTREAM_DEFAULTS.authorizeStaleMs,
+    ...upstreamLimits(given),
   })
 }
 
