@@ -18,6 +18,7 @@ import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
 import { push } from './rows/push.ts'
 import { range } from './rows/range.ts'
+import { s3 } from './rows/s3.ts'
 import { small } from './rows/small.ts'
 import { sources } from './rows/sources.ts'
 import { start } from './rows/start.ts'
@@ -33,6 +34,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   push,
   store,
   sources,
+  s3,
   cluster,
   memory,
   start,

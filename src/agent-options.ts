@@ -1,5 +1,6 @@
 import type { AccessOptions } from './access/options/access-options.ts'
 import type { AdminAuth } from './admin-api/admin-access.ts'
+import type { CopyOptions } from './copies/options/copy-options.ts'
 import type { FlightPolicy } from './fetch/flight/flight-policy.ts'
 import type { HostedOptions } from './hosted/open-hosted.ts'
 import type { CertificateFiles } from './lib/certificate-files.ts'
@@ -47,6 +48,8 @@ export interface AgentOptions {
   readonly sources?: readonly SourceOptions[]
   /** A bucket that is asked before upstream, and filled with what came from there; default: none. */
   readonly objectStore?: ObjectStoreOptions
+  /** What is copied into buckets; default: nothing. */
+  readonly copies?: readonly CopyOptions[]
   /** Repositories of this agent that clients push to; default: none. */
   readonly hosted?: HostedOptions
   /** Whether clients may delete what is hosted; default: they may. */

@@ -158,6 +158,7 @@ class NodeAgent implements ReloadableAgent {
     if (scrubRate > 0)
       store.scrub.start({ bytesPerSecond: scrubRate, isQuiet: () => isQuiet(store, resolver) })
     parts.collecting?.start()
+    parts.copies?.start()
     warming.start()
   }
 

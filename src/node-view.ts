@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type AgentOptions, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
+import type { Copies } from './copies/copies.ts'
 import type { Flight } from './fetch/flight/flight.ts'
 import type { CachingResolver } from './fetch/resolver.ts'
 import type { Hosted } from './hosted/open-hosted.ts'
@@ -31,6 +32,7 @@ export interface ReportedParts {
   readonly peers: PeerNetwork | undefined
   readonly upstreams: Upstreams
   readonly objectStore: ObjectStore | undefined
+  readonly copies: Copies | undefined
   readonly resolver: CachingResolver
   readonly registryServer: RegistryServer
   readonly allowed: ReplaceableFilter
@@ -56,6 +58,7 @@ export function nodeViewOf(
     peers,
     upstreams,
     objectStore,
+    copies,
     resolver,
     registryServer,
     hosted,
@@ -114,6 +117,7 @@ export function nodeViewOf(
     saved: () => savings.view(),
     history: () => ({ hour: history.hour(), day: history.day() }),
     webhooks: () => webhooks.states(),
+    copies: () => copies?.states() ?? [],
     objectStore: () => objectStore?.state,
     inObjectStore: async (repository, digest) => objectStore?.find(repository, digest),
     peers: () => peers?.report(),

@@ -2,16 +2,17 @@ import { openAccess } from './access/open-access.ts'
 import type { AdminServer } from './admin-api/server.ts'
 import { type AgentOptions, DEFAULT_LISTEN, DEFAULT_NAMESPACE, UNKNOWN_VERSION } from './agent-options.ts'
 import { CheckResolver } from './check-image/check-resolver.ts'
+import type { Copies } from './copies/copies.ts'
 import { DEFAULT_FLIGHT_POLICY } from './fetch/flight/flight-policy.ts'
 import { DEFAULT_FRESHNESS } from './fetch/freshness.ts'
 import { CachingResolver } from './fetch/resolver.ts'
-import { Daily } from './hosted/garbage/daily.ts'
 import { type Hosted, openHosted } from './hosted/open-hosted.ts'
 import { type ControlServer, createControlServer } from './import/control/control-server.ts'
 import { controlSocket } from './import/control/socket-path.ts'
 import { StoreTarget } from './import/target/store-target.ts'
 import { type LanePool, openLanes } from './lanes/lane-pool.ts'
 import type { CleanupStack } from './lib/async/cleanup-stack.ts'
+import { Repeated } from './lib/time/repeated.ts'
 import { type AgentState, nodeNameOf, nodeViewOf } from './node-view.ts'
 import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
@@ -73,7 +74,9 @@ export interface AgentParts extends Core {
   readonly adminServer: AdminServer | undefined
   readonly controlServer: ControlServer
   /** Collects the garbage of hosted repositories once a day; undefined without rules. */
-  readonly collecting: Daily | undefined
+  readonly collecting: Repeated | undefined
+  /** Copies images into buckets; undefined without any to copy. */
+  readonly copies: Copies | undefined
 }
 
 /**
@@ -190,7 +193,10 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
+  // 11. What is copied into buckets, which reads images as clients do.
+  const copies = await openCopies(options, core, cleanup)
+
+  // 12. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
@@ -205,6 +211,7 @@ export async function wireAgent(
   const view = nodeViewOf(options, state, {
     ...core,
     registryServer,
+    copies,
     sources,
     webhooks,
     savings,
@@ -214,10 +221,10 @@ export async function wireAgent(
   const reporter = new Reporter(view)
   cleanup.add(() => reporter.close())
   const upkeep = new Upkeep(store, defaultNamespace, hosted.garbage)
-  const collecting = hosted.hasRules ? new Daily((limits) => collectAndTell(upkeep, limits)) : undefined
+  const collecting = hosted.hasRules ? new Repeated((limits) => collectAndTell(upkeep, limits)) : undefined
   cleanup.add(() => collecting?.stop())
 
-  // 12. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  // 13. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
   const adminServer =
     admin &&
     createAdminServer({
@@ -227,18 +234,19 @@ export async function wireAgent(
       reports: reporter,
       upkeep,
       warming,
+      copies,
     })
   cleanup.add(() => adminServer?.stop())
   cleanup.add(() => warming.stop())
 
-  // 13. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
+  // 14. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
   const controlServer = createControlServer(
     controlSocket(options.data),
     new StoreTarget(store, hosted.isHosted),
   )
   cleanup.add(() => controlServer.stop())
 
-  return { ...core, localNode, registryServer, adminServer, controlServer, collecting }
+  return { ...core, localNode, registryServer, adminServer, controlServer, collecting, copies }
 }
 
 /** The peers, whose code is loaded by an agent that has any. */
@@ -317,6 +325,34 @@ async function openObjectStore(
     answerMs: patience?.sizeTimeoutMs,
   })
   cleanup.add(() => opened.close())
+  return opened
+}
+
+/** Loads what copies need only when there are some, and reads the files of their secrets. */
+async function openCopies(
+  {
+    copies = [],
+    defaultNamespace = DEFAULT_NAMESPACE,
+    upstreams,
+    peers,
+    version = UNKNOWN_VERSION,
+  }: AgentOptions,
+  core: Pick<Core, 'clientResolver' | 'allowed' | 'peers'>,
+  cleanup: CleanupStack,
+): Promise<Copies | undefined> {
+  if (copies.length === 0) return undefined
+  const { Copies } = await import('./copies/copies.ts')
+  const opened = new Copies(copies, {
+    resolver: core.clientResolver,
+    defaultNamespace,
+    zone: peers?.zone,
+    isAllowed: core.allowed.isAllowed,
+    owns: (key) => core.peers?.client.owns(key) ?? true,
+    userAgent: `leat/${version}`,
+    proxies: upstreams?.proxies,
+  })
+  cleanup.add(() => opened.stop())
+  await opened.open()
   return opened
 }
 

@@ -32,6 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'access/open-access.ts',
     'agent-options.ts',
     'check-image',
+    'copies/copies.ts',
     'node-view.ts',
     'registry-api',
     'admin-api',
@@ -56,6 +57,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   'node-view.ts': [
     'agent-options.ts',
+    'copies/copies.ts',
     'registry-api',
     'fetch',
     'hosted/open-hosted.ts',
@@ -71,6 +73,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'agent-options.ts': [
     'admin-api/admin-access.ts',
     'access/options',
+    'copies/options',
     'registry-api',
     'fetch',
     'hosted/open-hosted.ts',
@@ -154,6 +157,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'fetch/flight/bytes/tail-gate.ts',
     'fetch/manifests/manifest-body.ts',
   ],
+  // An agent copies as `agent copy` does, and its queue is that of uploads. A secret has the form of a webhook's.
+  copies: [
+    'export',
+    'lib',
+    'object-store/copy.ts',
+    'object-store/copy-records.ts',
+    'object-store/upload/upload-queue.ts',
+    'oci',
+    'ports',
+    EVENTS,
+    'webhooks/signature.ts',
+  ],
   export: ['lib', 'object-store/copy.ts', 'oci', 'ports'],
   // A manifest is read, and kept in memory, as elsewhere.
   hosted: ['fetch/manifests', 'lib', 'oci', 'ports', EVENTS, 'schemas/upkeep-report.ts'],
@@ -171,7 +186,14 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['lib', 'oci'],
   // Checks the settings that it makes by the settings table.
   migrate: ['lib', 'oci', 'config'],
-  config: ['access/options', 'admin-api/admin-access.ts', 'lib', 'object-store/options', 'oci'],
+  config: [
+    'access/options',
+    'admin-api/admin-access.ts',
+    'copies/options',
+    'lib',
+    'object-store/options',
+    'oci',
+  ],
   ports: ['oci'],
   schemas: [],
   oci: ['lib'],
@@ -198,7 +220,8 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'commands',
     '.',
   ],
-  config: ['values', 'upstreams', 'buckets', 'access', '.'],
+  config: ['values', 'upstreams', 'rules', 'buckets', 'copies', 'access', '.'],
+  copies: ['options', 'notifications', 'pulls', '.'],
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'bucket', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
@@ -215,7 +238,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   ],
   observe: ['.', 'log', 'metrics', 'records/history', 'records', 'reports/recent', 'reports'],
   lanes: ['thread', '.'],
-  lib: ['.', 'async', 'undici', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
+  lib: ['.', 'async', 'time', 'undici', 'http1', 'http2', 'tar', 'hashing', 'watchdog'],
   migrate: ['input', 'output', 'kinds', '.'],
   'object-store': [
     'options',

@@ -65,7 +65,8 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/expiry/needed.ts',
   ],
   'cli/commands/stored/gc-object-store.test.ts': ['cli/stored/expire-bucket.ts'],
-  'config/buckets/object-store.test.ts': ['config/buckets/expiry-rules.ts'],
+  'copies/copies.test.ts': ['copies/notifications/notification-secret.ts'],
+  'config/rules/retention.test.ts': ['config/rules/tag-rules.ts'],
   'object-store/upload/uploads.test.ts': [
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',

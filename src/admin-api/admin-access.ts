@@ -23,6 +23,8 @@ const RIGHTS: Readonly<Record<AdminRoute['kind'], 'none' | 'read' | 'change'>> =
   readyz: 'none',
   unknown: 'none',
   'method-not-allowed': 'none',
+  // It has a secret of its own, because a registry must not have the token for everything.
+  notification: 'none',
   metrics: 'read',
   status: 'read',
   pulls: 'read',

@@ -28,6 +28,7 @@ const PAGE_FILES = {
   '/page/sections/waterfall.js': SCRIPT,
   '/page/sections/why.js': SCRIPT,
   /** The page words sizes, durations and the report of `agent why` as the command line does. */
+  '/observe/copies-text.js': SCRIPT,
   '/observe/object-store-text.js': SCRIPT,
   '/observe/text.js': SCRIPT,
   '/observe/why-facts.js': SCRIPT,

@@ -33,6 +33,8 @@ export type AdminCommand = 'gc' | 'collect' | 'verify' | 'warm' | 'pin' | 'unpin
 export type AdminRoute =
   | ReadRoute
   | { readonly kind: 'command'; readonly command: AdminCommand }
+  /** A registry says that images were pushed. */
+  | { readonly kind: 'notification' }
   /** The path exists, but does not support the method. */
   | { readonly kind: 'method-not-allowed'; readonly allow: string }
 
@@ -62,8 +64,12 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
   '/api/v1/events': () => ({ kind: 'events' }),
   '/api/v1/why': whyRoute,
 }
+/** Where registries say what was pushed. */
+const NOTIFICATIONS = '/api/v1/notifications'
 /** All paths but those of the page. */
-export const PATHS: readonly string[] = [...new Set([...Object.keys(READS), ...Object.keys(COMMANDS)])].sort()
+export const PATHS: readonly string[] = [
+  ...new Set([...Object.keys(READS), ...Object.keys(COMMANDS), NOTIFICATIONS]),
+].sort()
 const READ_METHODS = ['GET', 'HEAD']
 
 /** A node on which pods start asks for an image within this time. */
@@ -76,6 +82,8 @@ const MAX_SUBJECT_LENGTH = 255 + 1 + 128 + 1 + 7 + 128
 export function adminRoute(method: string, target: string): AdminRoute {
   const queryMark = target.indexOf('?')
   const path = queryMark < 0 ? target : target.slice(0, queryMark)
+  if (path === NOTIFICATIONS)
+    return method === 'POST' ? { kind: 'notification' } : { kind: 'method-not-allowed', allow: 'POST' }
   const commands = Object.hasOwn(COMMANDS, path) ? COMMANDS[path] : undefined
   const command = commands !== undefined && Object.hasOwn(commands, method) ? commands[method] : undefined
   if (command !== undefined) return { kind: 'command', command }

@@ -10,6 +10,7 @@ import { refuseWebPage, runCommand, type Upkeep, type Warming } from './commands
 import { sendJsonLines } from './json-lines.ts'
 import { isAllowedOnLoopback, isLoopbackHost } from './loopback-host.ts'
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-request.ts'
+import { answerNotification, type Notifications } from './notifications.ts'
 import { type AdminRoute, adminRoute } from './route.ts'
 
 export interface AdminServerOptions {
@@ -21,6 +22,8 @@ export interface AdminServerOptions {
   readonly reports: Reports
   readonly upkeep: Upkeep
   readonly warming: Warming & WarmReadiness
+  /** undefined: nothing is copied into buckets. */
+  readonly copies?: Notifications | undefined
   /** How long an answer, or the next line of one, may take. */
   readonly timeoutMs?: number
 }
@@ -121,8 +124,9 @@ async function respond(
   response.once('close', () => disconnected.abort())
   const { url = '/', method = 'GET' } = request
   const route = adminRoute(method, url)
-  // Only commands have a body. Any other body is not read, so the connection cannot be reused.
-  if (hasBody(request) && route.kind !== 'command') response.setHeader('Connection', 'close')
+  // Any other body is not read, so the connection cannot be reused.
+  const isBodyRead = route.kind === 'command' || route.kind === 'notification'
+  if (hasBody(request) && !isBodyRead) response.setHeader('Connection', 'close')
   const answer =
     refuseForeignHost(request, options.listen.host) ??
     (await answerWithin(
@@ -169,7 +173,7 @@ async function answerAllowed(
 async function answerFor(
   route: AdminRoute,
   request: IncomingMessage,
-  { reports, upkeep, warming }: AdminServerOptions,
+  { reports, upkeep, warming, copies }: AdminServerOptions,
   options: { signal: AbortSignal; timeoutMs: number },
 ): Promise<AdminAnswer> {
   if (route.kind === 'method-not-allowed') {
@@ -178,6 +182,7 @@ async function answerFor(
       allow: route.allow,
     }
   }
+  if (route.kind === 'notification') return answerNotification(request, copies, options)
   if (route.kind !== 'command') return answerRead(route, reports, warming, options.signal)
   return refuseWebPage(request) ?? (await runCommand(route.command, request, { upkeep, warming }, options))
 }

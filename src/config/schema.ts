@@ -5,8 +5,9 @@ import { parseRegistryHost } from '../oci/names/registry-host.ts'
 import { adminAuth, adminTls } from './access/admin.ts'
 import { auth } from './access/auth.ts'
 import { type ObjectStoreSettings, objectStore } from './buckets/object-store.ts'
+import { type CopySettings, copies } from './copies/copies.ts'
 import { type RedirectSettings, redirects } from './redirects.ts'
-import { type RetentionSettings, retention } from './retention.ts'
+import { type RetentionSettings, retention } from './rules/retention.ts'
 import { type UpstreamSettings, upstreams } from './upstreams/upstream.ts'
 import {
   ADDRESS_SCHEMA,
@@ -398,6 +399,14 @@ export const SETTINGS = Object.freeze({
     defaultText: 'none',
     help: 'a bucket of S3, or of a server that speaks it, which is asked before upstream and filled with what came from there',
     example: '{ url: s3://bucket/prefix, region: eu-central-1 }',
+  }),
+  copies: setting<readonly CopySettings[]>({
+    flag: undefined,
+    format: copies,
+    defaultValue: Object.freeze([]),
+    defaultText: 'none',
+    help: 'images that the agent copies into buckets: at certain times, when they are pushed, or when they are pulled often',
+    example: '[{ to: s3://bucket-eu, schedule: { images: [alpine:3.20], every: 6h } }]',
   }),
   warm: setting<readonly WarmSettings[]>({
     flag: undefined,

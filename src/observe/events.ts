@@ -63,6 +63,8 @@ export interface Events extends PeerEvents {
     readonly error: string | undefined
     /** The host, peer or local source whose failure is the error. */
     readonly failedSource: string | undefined
+    /** As in `ManifestEvent`. */
+    readonly client: string | undefined
   }
   'http.rejected': { readonly reason: Rejection }
   /** Too many wrong logins came from an address, which has to wait. */
@@ -163,6 +165,18 @@ export interface Events extends PeerEvents {
   }
   /** Uploads fail, and are tried again; without a problem they succeed again. */
   'object-store.uploads-failing': { readonly bucket: string; readonly problem: string | undefined }
+  /** An image is completely in the bucket, or could not be copied. `sentBytes`: what was not there already. */
+  'copy.ended': {
+    readonly bucket: string
+    readonly image: string
+    readonly cause: 'schedule' | 'notification' | 'pulls'
+    readonly bytes: number
+    readonly sentBytes: number
+    readonly ms: number
+    readonly error: string | undefined
+  }
+  /** Nobody has pulled a copied image for long: its tag is in the bucket no more. */
+  'copy.dropped': { readonly bucket: string; readonly image: string }
   /** A local source could not be read, and the others were asked instead. */
   'source.failed': { readonly source: string; readonly error: Error }
   /** `source` has an image that is not served, because a source before it has another one under the same name. */

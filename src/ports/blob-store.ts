@@ -4,6 +4,9 @@ import type { Content } from './content.ts'
 import type { Failure } from './failure.ts'
 import type { Want } from './source.ts'
 
+/** The origin of content whose entry was lost in a crash: a file that the start has found, and hashed. */
+export const RECOVERED = 'found on disk'
+
 /** What the store knows about a stored blob besides its bytes. */
 export interface BlobFacts {
   readonly digest: Digest

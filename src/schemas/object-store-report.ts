@@ -37,3 +37,27 @@ export const ObjectStoreContent = v.object({
   problem: v.nullable(v.string()),
 })
 export type ObjectStoreContent = v.InferOutput<typeof ObjectStoreContent>
+
+/** What the agent copies into one bucket. Counts are since the start of the agent. */
+export const CopiesReport = v.object({
+  /** As in `s3://bucket/prefix`. */
+  bucket: v.string(),
+  /** Images that wait to be copied, or are being copied. */
+  waiting: count,
+  /** The image that is being copied; null when none is. */
+  current: v.nullable(v.object({ image: v.string(), bytes, ofBytes: bytes })),
+  /** Images that are completely in the bucket after a copy. */
+  copied: count,
+  /** Attempts that have failed. */
+  failed: count,
+  /** Images whose tags were removed because nobody has pulled them. */
+  dropped: count,
+  sentBytes: bytes,
+  /** What was there already, and so was not sent. */
+  savedBytes: bytes,
+  /** The price of `savedBytes` by the settings; null without a price. */
+  savedCost: v.nullable(v.number()),
+  /** Why the last attempt has failed; null when it has not. */
+  problem: v.nullable(v.string()),
+})
+export type CopiesReport = v.InferOutput<typeof CopiesReport>

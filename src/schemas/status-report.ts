@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ObjectStoreReport } from './object-store-report.ts'
+import { CopiesReport, ObjectStoreReport } from './object-store-report.ts'
 import { PeersReport } from './peer-report.ts'
 import { bytes, bytesBySource, count, time } from './units.ts'
 
@@ -153,6 +153,8 @@ export const StatusReport = v.object({
   webhooks: v.array(WebhookReport),
   /** null without an object store; earlier versions do not say. */
   objectStore: v.optional(v.nullable(ObjectStoreReport)),
+  /** What the agent copies into buckets; earlier versions do not say. */
+  copies: v.optional(v.array(CopiesReport)),
   /** null when this node is in no swarm. */
   peers: v.nullable(PeersReport),
 })

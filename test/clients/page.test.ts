@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { type Agent, createAgent } from '../../src/agent.ts'
+import { type Agent, type AgentOptions, createAgent } from '../../src/agent.ts'
+import { addCleanup } from '../../testkit/cleanup.ts'
+import { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
+import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../testkit/registries/faulty-upstream.ts'
 import { auditPage, prepareAudit } from './accessibility.ts'
 import { DEADLINE_MS, recordViolations, startBrowser } from './browser.ts'
@@ -24,7 +27,10 @@ interface Lab {
   readonly folder: string
 }
 
-async function startLab(t: TestContext, otherHost?: string): Promise<Lab | undefined> {
+async function startLab(
+  t: TestContext,
+  { otherHost, ...options }: { otherHost?: string } & Pick<AgentOptions, 'objectStore' | 'copies'> = {},
+): Promise<Lab | undefined> {
   const browser = await startBrowser(t)
   if (browser === undefined) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'leat-page-'))
@@ -38,6 +44,7 @@ async function startLab(t: TestContext, otherHost?: string): Promise<Lab | undef
     // An upstream that stalls is not given up: a test decides when it continues.
     patience: { progressTimeoutMs: 600_000, sizeTimeoutMs: 600_000 },
     upstreams: { entries: [{ namespace: 'up.test', hosts: [otherHost ?? upstream.host], tls: false }] },
+    ...options,
   })
   t.after(async () => {
     await agent.stop({ drainMs: 0 })
@@ -112,7 +119,7 @@ test('the page shows the store, the savings, the pulls and the upstreams, and fo
 test('a transfer in progress is listed with its progress until it has ended', async (t) => {
   const blob = randomBytes(4 * MIB)
   const registry = await startSteppedRegistry(t, blob)
-  const lab = await startLab(t, registry.host)
+  const lab = await startLab(t, { otherHost: registry.host })
   if (lab === undefined) return
   const { page, violations } = await open(lab)
   registry.sendUpTo(MIB)
@@ -167,6 +174,45 @@ test('a pull is shown with its requests and who answered them, and a failed one 
   await failed
     .locator('.bad')
     .getByText(/^1 failed: .*does not have it/)
+    .waitFor()
+  assert.deepEqual(violations, [])
+})
+
+test('the cards of an object store and of copies say what they have done, and what is wrong', async (t) => {
+  const fake = await FakeS3.start()
+  addCleanup(t, () => fake.close())
+  const bucket = { bucket: 'images', prefix: 'cache', endpoint: fake.endpoint, environment: TEST_KEYS }
+  const lab = await startLab(t, {
+    objectStore: bucket,
+    copies: [
+      {
+        to: { ...bucket, prefix: 'copies' },
+        schedule: { images: ['up.test/team/app:v1'], cron: '0 0 29 2 *' },
+      },
+    ],
+  })
+  if (lab === undefined) return
+  lab.upstream.addImage('team/app', 'v1', [randomBytes(MIB)])
+  const { page, violations } = await open(lab)
+  const cards = page.locator('#overview')
+  await cards.getByText('not asked for a content yet').waitFor()
+  await cards.getByText('s3://images/copies: ').waitFor()
+  await pull(lab, 'v1')
+  await cards
+    .getByText(/^s3:\/\/images\/cache: 0 of 3 contents found \(0 %\); 3 contents \(1\.0 MiB\) sent/)
+    .waitFor()
+  fake.faultOf = () => ({ kind: 'error', status: 503, code: 'SlowDown' })
+  // Each content is asked of the bucket, which is paused after five failures.
+  lab.upstream.addImage(
+    'team/app',
+    'v2',
+    Array.from({ length: 6 }, () => randomBytes(1000)),
+  )
+  await pull(lab, 'v2')
+  await cards.getByText('Paused').waitFor()
+  await cards
+    .getByText(/SlowDown/)
+    .first()
     .waitFor()
   assert.deepEqual(violations, [])
 })

@@ -46,6 +46,7 @@ test('without sources the settings are the defaults', async () => {
     upstreams: [],
     warm: [],
     objectStore: undefined,
+    copies: [],
     redirects: [],
     webhooks: [],
   })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { BucketCopy } from '../../src/object-store/copy.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
@@ -30,9 +31,9 @@ test('old bytes are made young as soon as they count as there', async (t) => {
   const key = dataKey(blob.digest)
   fake.objects.put(key, blob.bytes, MONTH_AGO)
   const sized = { digest: blob.digest, size: blob.bytes.length }
-  assert.equal(await openCopy(t, fake, { isDryRun: true }).has(sized), true)
+  assert.equal(await openCopy(t, fake, { isDryRun: true }).has(REPOSITORY, sized), true)
   assert.equal(fake.objects.get(key)?.modifiedAt, MONTH_AGO)
-  assert.equal(await openCopy(t, fake).has(sized), true)
+  assert.equal(await openCopy(t, fake).has(REPOSITORY, sized), true)
   assert.ok((fake.objects.get(key)?.modifiedAt ?? 0) > MONTH_AGO)
 })
 
@@ -44,7 +45,52 @@ test('bytes that are removed before they are made young do not count as there', 
     if (method === 'PUT') fake.objects.delete(key)
     return undefined
   }
-  assert.equal(await openCopy(t, fake).has({ digest: blob.digest, size: blob.bytes.length }), false)
+  const sized = { digest: blob.digest, size: blob.bytes.length }
+  assert.equal(await openCopy(t, fake).has(REPOSITORY, sized), false)
+})
+
+test('bytes to which the repository has a link are not copied onto themselves: the link is made young', async (t) => {
+  const fake = await startFake(t)
+  const [blob = assert.fail()] = makeImage().blobs
+  const [key, link] = [dataKey(blob.digest), layerLink('up.test/app', blob.digest)]
+  fake.objects.put(key, blob.bytes, MONTH_AGO)
+  fake.objects.put(link, Buffer.from(blob.digest), MONTH_AGO)
+  const copy = openCopy(t, fake)
+  assert.equal(await copy.has(REPOSITORY, { digest: blob.digest, size: blob.bytes.length }), true)
+  await copy.link(REPOSITORY, 'blob', blob.digest)
+  assert.equal(fake.objects.get(key)?.modifiedAt, MONTH_AGO)
+  assert.ok((fake.objects.get(link)?.modifiedAt ?? 0) > MONTH_AGO)
+  assert.deepEqual(
+    fake.requests.filter(({ method }) => method === 'PUT').map((request) => request.key),
+    [link],
+  )
+})
+
+test('a manifest to which the repository has a link is not copied onto itself', async (t) => {
+  const fake = await startFake(t)
+  const { manifest } = makeImage()
+  const key = dataKey(manifest.digest)
+  fake.objects.put(key, manifest.bytes, MONTH_AGO)
+  fake.objects.put(manifestLink('up.test/app', manifest.digest), Buffer.from(manifest.digest), MONTH_AGO)
+  await openCopy(t, fake).addManifest(REPOSITORY, manifest)
+  assert.equal(fake.objects.get(key)?.modifiedAt, MONTH_AGO)
+})
+
+test('old bytes that the server does not let be copied onto themselves are sent again', async (t) => {
+  const fake = await startFake(t)
+  const [blob = assert.fail()] = makeImage().blobs
+  const key = dataKey(blob.digest)
+  fake.objects.put(key, blob.bytes, MONTH_AGO)
+  fake.faultOf = ({ headers }) =>
+    headers['x-amz-copy-source'] === undefined
+      ? undefined
+      : { kind: 'error', status: 403, code: 'AccessDenied' }
+  const copy = openCopy(t, fake)
+  const sized = { digest: blob.digest, size: blob.bytes.length }
+  assert.equal(await copy.has(REPOSITORY, sized), false)
+  await copy.addBytes(sized, Readable.from([blob.bytes]))
+  assert.ok((fake.objects.get(key)?.modifiedAt ?? 0) > MONTH_AGO)
+  assert.equal(await copy.has(REPOSITORY, sized), true)
 })
 
 test('a link to bytes that were removed is not written, and the copy fails', async (t) => {

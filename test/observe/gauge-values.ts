@@ -13,5 +13,16 @@ export const GAUGES: GaugeValues = {
   scrub: { isRunning: true, found: 0, lastEndedAt: 1_700_000_000_000 },
   peersConnected: 0,
   objectStore: { isPaused: true, waiting: 3, dropped: 1 },
+  copies: [
+    {
+      bucket: 's3://images/cache',
+      waiting: 1,
+      copied: 5,
+      failed: 2,
+      dropped: 1,
+      sentBytes: 700,
+      savedBytes: 800,
+    },
+  ],
   savedBytes: { clients: 5, peers: 6 },
 }

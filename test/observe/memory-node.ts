@@ -3,6 +3,7 @@ import type { HistoryView } from '../../src/observe/records/history/history.ts'
 import type { SavingsView } from '../../src/observe/records/savings.ts'
 import type {
   BlobView,
+  CopiesView,
   FlightView,
   NodeView,
   ObjectStoreView,
@@ -56,6 +57,7 @@ export class MemoryNode implements NodeView {
     registries: [],
   }
   readonly webhookStates: WebhookView[] = []
+  readonly copyStates: CopiesView[] = []
   objectStoreState: ObjectStoreView | undefined
   objectStoreContent: ObjectStoreContent | undefined
   owner: OwnerReport | undefined
@@ -109,6 +111,10 @@ export class MemoryNode implements NodeView {
 
   async inObjectStore(): Promise<ObjectStoreContent | undefined> {
     return this.objectStoreContent
+  }
+
+  copies(): readonly CopiesView[] {
+    return this.copyStates
   }
 
   webhooks(): readonly WebhookView[] {

@@ -17,6 +17,7 @@ export function requestEnded(overrides: Partial<Events['request.ended']> = {}): 
     aborted: false,
     error: undefined,
     failedSource: undefined,
+    client: undefined,
     ...overrides,
   }
 }

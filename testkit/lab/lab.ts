@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { LabBucket } from './lab-bucket.ts'
 import { type LabMachine, Network, type Rate } from './network.ts'
 import { ClusterNode } from './node.ts'
 import type { BootstrapTasks } from './programs/bootstrap-program.ts'
@@ -24,6 +25,8 @@ export interface LabOptions {
   readonly zoneOf?: ((number: number) => string) | undefined
   readonly tagTtl?: string | undefined
   readonly flags?: readonly string[] | undefined
+  /** Whether there is a bucket that all nodes read and fill. */
+  readonly hasBucket?: boolean | undefined
 }
 
 const BOOTSTRAP = fileURLToPath(new URL('./programs/bootstrap-program.js', import.meta.url))
@@ -38,6 +41,7 @@ const CONNECT_MS = 180_000
 export class Lab {
   readonly network: Network
   readonly upstream: Upstream
+  readonly bucket: LabBucket | undefined
   readonly nodes: ClusterNode[] = []
   readonly #options: LabOptions
   readonly #bootstrap: readonly string[]
@@ -50,7 +54,9 @@ export class Lab {
         network.addMachine('upstream', options.upstreamRate ?? options.rate),
       )
       const bootstrap = options.peers ? [await startBootstrap(network.addMachine('bootstrap'))] : []
-      const lab = new Lab(options, network, upstream, bootstrap)
+      const bucket =
+        options.hasBucket === true ? await LabBucket.start(network.addMachine('bucket')) : undefined
+      const lab = new Lab(options, network, { upstream, bucket, bootstrap })
       while (lab.nodes.length < options.nodes) {
         await lab.addNodes(Math.min(CONCURRENT_STARTS, options.nodes - lab.nodes.length))
       }
@@ -66,13 +72,17 @@ export class Lab {
   private constructor(
     options: LabOptions,
     network: Network,
-    upstream: Upstream,
-    bootstrap: readonly string[],
+    parts: {
+      readonly upstream: Upstream
+      readonly bucket: LabBucket | undefined
+      readonly bootstrap: readonly string[]
+    },
   ) {
     this.#options = options
     this.network = network
-    this.upstream = upstream
-    this.#bootstrap = bootstrap
+    this.upstream = parts.upstream
+    this.bucket = parts.bucket
+    this.#bootstrap = parts.bootstrap
   }
 
   /** Adds nodes. Resolves when they are ready to serve. */
@@ -93,6 +103,7 @@ export class Lab {
       upstream: this.upstream.address,
       tagTtl,
       flags,
+      settings: this.bucket?.settings ?? '',
       swarm: peers ? { secret, bootstrap: this.#bootstrap, zone } : undefined,
     })
     this.nodes.push(node)
@@ -128,7 +139,7 @@ export class Lab {
   /** Ends all processes and removes the network and the folder. */
   async close(): Promise<void> {
     try {
-      await Promise.all([this.upstream.stop(), ...this.nodes.map((node) => node.stop())])
+      await Promise.all([this.upstream.stop(), this.bucket?.stop(), ...this.nodes.map((node) => node.stop())])
     } finally {
       this.network.close()
       await remove(this.#options.folder)

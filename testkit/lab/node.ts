@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { WhyReport } from '../../src/schemas/why-report.ts'
 import { withoutSettings } from '../agent-process.ts'
@@ -40,6 +40,8 @@ export interface NodeOptions {
   /** Undefined for an agent without peers. */
   readonly swarm: Swarm | undefined
   readonly flags: readonly string[]
+  /** More settings, in YAML. */
+  readonly settings: string
 }
 
 /** A node of the cluster: a machine with an agent, and a process that acts as its container runtime. */
@@ -58,12 +60,12 @@ export class ClusterNode {
 
   /** Starts the agent, also again after `drain` or `kill` with the same data. Resolves when it is ready to serve. */
   async start(swarm = this.#options.swarm): Promise<void> {
-    const { entry, folder, upstream, tagTtl, flags } = this.#options
+    const { entry, folder, upstream, tagTtl, flags, settings } = this.#options
     await mkdir(folder, { recursive: true })
     const config = join(folder, 'config.yaml')
     await writeFile(
       config,
-      `upstreams:\n  - namespace: ${REGISTRY}\n    host: ${upstream}\n    tls: false\n    tagTtl: ${tagTtl}\n`,
+      `upstreams:\n  - namespace: ${REGISTRY}\n    host: ${upstream}\n    tls: false\n    tagTtl: ${tagTtl}\n${settings}`,
     )
     const peers = swarm === undefined ? [] : await this.#peerFlags(swarm)
     this.#agent = new Daemon(
@@ -179,6 +181,13 @@ export class ClusterNode {
 
   usage(): Usage {
     return usageOf(this.#agent?.pid)
+  }
+
+  /** Ends the agent, and starts it again without all that it has stored. */
+  async restartEmpty(): Promise<void> {
+    await this.drain()
+    await rm(join(this.#options.folder, 'data'), { recursive: true, force: true })
+    await this.start()
   }
 
   /** Kills the agent, so that it cannot leave the swarm in order. */

@@ -63,15 +63,19 @@ export class FakeS3 {
   }
 
   /** `objects`: those of another server, which then serves the same bucket. */
-  static async start(bucket = 'images', objects = new Objects()): Promise<FakeS3> {
+  static async start(
+    bucket = 'images',
+    { host = '127.0.0.1', port = 0, objects = new Objects() } = {},
+  ): Promise<FakeS3> {
     const fake = new FakeS3(bucket, objects)
-    fake.#server.listen(0, '127.0.0.1')
+    fake.#server.listen(port, host)
     await once(fake.#server, 'listening')
     return fake
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    const { address, port } = this.#server.address() as AddressInfo
+    return `http://${address}:${port}`
   }
 
   /** Changes nothing any more once it has resolved. */
@@ -120,7 +124,9 @@ export class FakeS3 {
     const accessKey = /Credential=([^/]+)/.exec(headers.authorization ?? '')?.[1]
     if (accessKey !== undefined && this.expiredKeys.has(accessKey)) return failed(400, 'ExpiredToken')
     const declared = headers['x-amz-content-sha256']
-    if (body.length > 0 && declared !== 'UNSIGNED-PAYLOAD' && declared !== sha256Of(body)) {
+    // A request without credentials declares none.
+    const isUnchecked = declared === undefined || declared === 'UNSIGNED-PAYLOAD'
+    if (body.length > 0 && !isUnchecked && declared !== sha256Of(body)) {
       return failed(400, 'XAmzContentSHA256Mismatch')
     }
     const wanted = headers['if-match']

@@ -66,6 +66,12 @@ export class Objects {
     return this.put(upload.key, Buffer.concat(parts.map(([, { bytes }]) => bytes)))
   }
 
+  /** Makes the uploads that are not completed older. */
+  ageUploads(ms: number): void {
+    for (const [id, upload] of this.#uploads)
+      this.#uploads.set(id, { ...upload, startedAt: upload.startedAt - ms })
+  }
+
   abort(upload: PendingUpload): void {
     this.#uploads.delete(upload.id)
     this.onChange()

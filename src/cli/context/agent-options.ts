@@ -45,6 +45,7 @@ export function agentOptions(
     ...(settings.objectStore === undefined
       ? {}
       : { objectStore: { ...settings.objectStore, environment: env } }),
+    copies: settings.copies.map(({ to, ...rest }) => ({ ...rest, to: { ...to, environment: env } })),
     ...(settings.nodeName === undefined ? {} : { nodeName: settings.nodeName }),
     ...redirectOptions(settings, env),
     ...adminOptions(settings),

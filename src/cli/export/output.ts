@@ -13,6 +13,7 @@ import { digestText } from '../terminal/table.ts'
 import { LiveProgress } from '../warm/output.ts'
 import { progressRows } from '../warm/progress-rows.ts'
 
+const GIB = 1024 ** 3
 const NOTHING_FETCHED = { peer: 0, objectStore: 0, upstream: 0 }
 
 /** Prints what an export has done. */
@@ -39,15 +40,19 @@ const EXPORTED: Words = {
 interface OutputOptions {
   readonly isJson: boolean
   readonly words?: Words
+  /** The price of what was there already, and so was not sent. */
+  readonly costPerGiB?: number | undefined
 }
 
 /** Runs the export, prints what it does, and closes its target. False: referrers that were asked for may be missing. */
 export async function runExport(
   request: ExportRequest,
   terminal: Terminal,
-  { isJson, words = EXPORTED }: OutputOptions,
+  { isJson, words = EXPORTED, costPerGiB }: OutputOptions,
 ): Promise<boolean> {
-  const output: ExportOutput = isJson ? new JsonOutput(terminal) : new TextOutput(terminal, words)
+  const output: ExportOutput = isJson
+    ? new JsonOutput(terminal, costPerGiB)
+    : new TextOutput(terminal, words, costPerGiB)
   let isComplete = true
   try {
     for await (const line of exportImages(request)) {
@@ -63,13 +68,17 @@ export async function runExport(
 
 class JsonOutput implements ExportOutput {
   readonly #terminal: Terminal
+  readonly #costPerGiB: number | undefined
 
-  constructor(terminal: Terminal) {
+  constructor(terminal: Terminal, costPerGiB: number | undefined) {
     this.#terminal = terminal
+    this.#costPerGiB = costPerGiB
   }
 
   line(line: ExportLine): Promise<void> {
-    return this.#terminal.out(`${JSON.stringify(line)}\n`)
+    const saved = line.is === 'done' ? savedCost(line, this.#costPerGiB) : undefined
+    const told = saved === undefined ? line : { ...line, savedCost: saved }
+    return this.#terminal.out(`${JSON.stringify(told)}\n`)
   }
 
   async end(): Promise<void> {}
@@ -79,10 +88,12 @@ class TextOutput implements ExportOutput {
   readonly #terminal: Terminal
   readonly #liveProgress: LiveProgress
   readonly #words: Words
+  readonly #costPerGiB: number | undefined
 
-  constructor(terminal: Terminal, words: Words) {
+  constructor(terminal: Terminal, words: Words, costPerGiB: number | undefined) {
     this.#terminal = terminal
     this.#words = words
+    this.#costPerGiB = costPerGiB
     this.#liveProgress = new LiveProgress(terminal)
   }
 
@@ -96,7 +107,7 @@ class TextOutput implements ExportOutput {
     }
     await this.#liveProgress.clear()
     if (line.is === 'image') await this.#image(line)
-    else await this.#terminal.out(`${this.#words.done} ${doneText(line)}`)
+    else await this.#terminal.out(`${this.#words.done} ${doneText(line, this.#costPerGiB)}`)
   }
 
   end(): Promise<void> {
@@ -126,9 +137,16 @@ function imageText(line: ExportedImage, isInteractive: boolean): string {
   return `${plain(image)}  ${digestText(digest, isInteractive)}  ${what.join(', ')}\n`
 }
 
-function doneText({ images, bytes, writtenBytes, ms }: ExportDone): string {
-  const there = writtenBytes < bytes ? `, ${sizeText(bytes - writtenBytes)} of it already there` : ''
+function doneText(done: ExportDone, costPerGiB: number | undefined): string {
+  const { images, bytes, writtenBytes, ms } = done
+  const cost = savedCost(done, costPerGiB)
+  const worth = cost === undefined ? '' : `, which saves ${cost.toFixed(2)}`
+  const there = writtenBytes < bytes ? `, ${sizeText(bytes - writtenBytes)} of it already there${worth}` : ''
   return `${plural(images, 'image')} with ${sizeText(bytes)} in ${spanText(ms)}${there}.\n`
+}
+
+function savedCost({ bytes, writtenBytes }: ExportDone, costPerGiB: number | undefined): number | undefined {
+  return costPerGiB === undefined ? undefined : ((bytes - writtenBytes) / GIB) * costPerGiB
 }
 
 function totalText({ images, ofImages, image, bytes, ofBytes, bytesPerSecond }: ExportProgress): string {

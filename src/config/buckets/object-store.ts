@@ -1,4 +1,5 @@
 import type { ObjectStoreOptions } from '../../object-store/options/store-options.ts'
+import { expiryRules } from '../rules/expiry-rules.ts'
 import { countTo } from '../values/count.ts'
 import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
 import {
@@ -14,7 +15,6 @@ import {
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
-import { expiryRules } from './expiry-rules.ts'
 import { urlText } from './url-text.ts'
 
 /** A bucket that is asked before upstream. */

@@ -74,6 +74,11 @@ export const UPSTREAM_DEFAULTS = Object.freeze({
 const REPOSITORY_PREFIX =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 
+export const price = text(
+  (given) => (/^\d{1,6}(?:\.\d{1,6})?$/.test(given) ? Number(given) : undefined),
+  'a price such as 0.09, in a currency of your choice',
+  textLike(/^\d{1,6}(?:\.\d{1,6})?$/),
+)
 /** Basic authentication takes the first colon for the end of the name (RFC 7617, section 2). */
 const username = text((given) => (given.includes(':') ? undefined : given), 'a name without a colon')
 /** A line break in the value of a request header would start another header. */
@@ -102,11 +107,7 @@ const fields = {
   prefix: matching(REPOSITORY_PREFIX, 'a path such as mirror/team', 200),
   allowPrivateTargets: yesOrNo,
   realms: listOf(text(parseHost, 'a host such as auth.example.com, without https://', HOST_SCHEMA)),
-  costPerGiB: text(
-    (given) => (/^\d{1,6}(?:\.\d{1,6})?$/.test(given) ? Number(given) : undefined),
-    'a price such as 0.09, in a currency of your choice',
-    textLike(/^\d{1,6}(?:\.\d{1,6})?$/),
-  ),
+  costPerGiB: price,
   authorize: oneOf('upstream'),
   authorizeStale: duration,
   ...upstreamLimitFields,

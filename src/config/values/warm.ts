@@ -11,7 +11,7 @@ export interface WarmSettings {
   readonly pin: boolean
 }
 
-const image = text(
+export const image = text(
   (given) => (parseReference(given).ok ? given : undefined),
   'an image such as docker.io/library/alpine:3 or ghcr.io/acme/app:v1',
   // The first part may be a registry, which may have capitals and a port.
@@ -28,16 +28,22 @@ const platform = text(
   'os/architecture such as linux/arm64, or all',
   textLike(/^(?:all|[\w.-]{1,32}(?:\/[\w.-]{1,32}){1,2})$/),
 )
-const entry = record({ image, platforms: listOf(platform), referrers: yesOrNo, pin: yesOrNo }, ['image'])
+/** Platforms of an image; `all` stands alone. */
+export const platforms: Format<readonly string[]> = {
+  ...listOf(platform),
+  read: (given) => {
+    const named = listOf(platform).read(given)
+    if (!named.includes('all') || named.length === 1) return named
+    return refuse(given, 'lists all and single platforms; keep one of the two')
+  },
+}
+const entry = record({ image, platforms, referrers: yesOrNo, pin: yesOrNo }, ['image'])
 
 function readItem(item: GivenValue): WarmSettings {
   const given = typeof item.value === 'string' ? { image: image.read(item) } : entry.read(item)
   const { platforms = [], referrers = false, pin = false } = given as ReturnType<typeof entry.read>
   if (given.image === undefined) {
     return refuse(item, 'has no image; expected one such as docker.io/library/alpine:3')
-  }
-  if (platforms.includes('all') && platforms.length > 1) {
-    return refuse(item, 'lists all and single platforms; keep one of the two')
   }
   return Object.freeze({ image: given.image, platforms, referrers, pin })
 }

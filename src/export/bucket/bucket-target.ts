@@ -26,7 +26,7 @@ export class BucketTarget implements ExportTarget {
       )
     }
     return {
-      has: (blob) => this.#copy.has(blob),
+      has: (blob) => this.#copy.has(image.reference.repository, blob),
       add: (blob, chunks) => this.#copy.addBytes(blob, chunks),
       commit: () => this.#commit(image),
     }

@@ -25,6 +25,8 @@ export interface BucketRequest {
   readonly payloadHash?: string
   /** Statuses that are answers rather than failures, besides 200 to 299. */
   readonly expected?: readonly number[]
+  /** Default: that of all requests. */
+  readonly deadlineMs?: number
 }
 
 export interface BucketAnswer {
@@ -87,7 +89,8 @@ export class BucketRequests {
   }
 
   async send(request: BucketRequest, { signal }: { signal: AbortSignal }): Promise<BucketAnswer> {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(this.#options.deadlineMs)])
+    const { deadlineMs = this.#options.deadlineMs } = request
+    const within = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
     for (let attempt = 0; ; attempt += 1) {
       const { answer, credentials } = await this.#sendOnce(request, { signal, within })
       const { status } = answer
@@ -110,7 +113,7 @@ export class BucketRequests {
   }
 
   async #sendOnce(
-    { method, key, query, headers = {}, body, payloadHash = NO_PAYLOAD }: BucketRequest,
+    { method, key, query, headers = {}, body, payloadHash = NO_PAYLOAD, deadlineMs }: BucketRequest,
     { signal, within }: { signal: AbortSignal; within: AbortSignal },
   ) {
     const url = this.urlOf(key, query)
@@ -122,6 +125,7 @@ export class BucketRequests {
         ...(body === undefined ? {} : { body }),
         dispatcher: await this.#opened(),
         reset: false,
+        ...(deadlineMs === undefined ? {} : { headersTimeout: deadlineMs, bodyTimeout: deadlineMs }),
         signal: within,
       })
       const text =
@@ -136,7 +140,11 @@ export class BucketRequests {
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof Failure) throw error
-      throw requestFailure(this.source, within.aborted ? undefined : error, this.#options.deadlineMs)
+      throw requestFailure(
+        this.source,
+        within.aborted ? undefined : error,
+        deadlineMs ?? this.#options.deadlineMs,
+      )
     }
   }
 

@@ -7,6 +7,8 @@ import { type ListedObject, type Listing, parseListing } from './listing.ts'
 /** The answers to a conditional write of an object that has changed, or is gone; and of a server that knows no conditions. */
 const CHANGED = [404, 409, 412, 501]
 const MAX_DELETED_AT_ONCE = 1000
+/** How long a server may take to copy an object, which it may do byte by byte. */
+const COPY_DEADLINE_MS = 15 * 60_000
 /** The longest time for which a URL can be signed. */
 const MAX_PRESIGNED_SECONDS = 7 * 24 * 60 * 60
 
@@ -176,7 +178,8 @@ export class Bucket {
       'x-amz-metadata-directive': 'REPLACE',
       'content-type': 'application/octet-stream',
     }
-    const { text } = await this.requests.send({ method: 'PUT', key, headers }, { signal })
+    const request = { method: 'PUT', key, headers, deadlineMs: COPY_DEADLINE_MS } as const
+    const { text } = await this.requests.send(request, { signal })
     // The server may answer 200 before it knows that the copy fails.
     const code = textOf(text, 'Code')
     if (code === undefined) return

@@ -35,7 +35,10 @@ export class BucketLinks {
     return true
   }
 
-  /** Copies old bytes onto themselves, before the first link to them is written. False: there are none. */
+  /**
+   * Copies old bytes onto themselves, before the first link to them is written. False: there are none, or the server does not
+   * allow the copy, and whoever is to link them sends them (again).
+   */
   async makeBytesYoung(key: string, options: Options): Promise<boolean> {
     const known = await this.#bucket.head(key, options)
     if (known === undefined) return false
@@ -44,10 +47,13 @@ export class BucketLinks {
       await this.#bucket.refresh(key, options)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      if (error.code === 'absent') return false
+      const { status = 0 } = error.details
       // Servers refuse to copy an object of more than 5 GiB. It is still the right one.
-      const isTooLarge = known.size > MAX_COPIED_BYTES && [400, 413].includes(error.details.status ?? 0)
-      if (!isTooLarge) throw error
+      if (known.size > MAX_COPIED_BYTES && [400, 413].includes(status)) return true
+      // A policy may allow PutObject without CopyObject, which some servers do not have at all.
+      const isRefused = error.code === 'absent' || error.code === 'denied' || status === 501
+      if (!isRefused) throw error
+      return false
     }
     return true
   }

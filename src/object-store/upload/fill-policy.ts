@@ -2,7 +2,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import { repositoryFilter } from '../../oci/names/repository-filter.ts'
-import type { BlobFacts } from '../../ports/blob-store.ts'
+import { type BlobFacts, RECOVERED } from '../../ports/blob-store.ts'
 import type { ObjectStoreOptions } from '../options/store-options.ts'
 import type { UploadStore } from './upload-store.ts'
 
@@ -39,7 +39,8 @@ export class FillPolicy {
   /** What came from the bucket, or from a peer that uploads it, is not sent by this node. */
   async isWanted({ digest, origin }: BlobFacts, repository: Repository): Promise<boolean> {
     if (!this.isFilling || !this.#isNamed(repository)) return false
-    const isFetcher = origin.includes('upstream ')
+    // Whatever a crash has left without an origin may have come from upstream. An object that is there is not sent again.
+    const isFetcher = origin.includes('upstream ') || origin === RECOVERED
     if (this.#fill === 'pinned') return (await this.#store.pinsOf(digest)).length > 0
     return this.#afterPulls === 1 ? isFetcher : this.#wanted.has(digest)
   }

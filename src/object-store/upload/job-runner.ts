@@ -2,7 +2,6 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import { Failure } from '../../ports/failure.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { type DistributionLayout, dataKey } from '../layout/distribution.ts'
 import { BucketLinks, RENEW_LINK_MS } from './bucket-links.ts'
@@ -68,13 +67,12 @@ export class JobRunner {
       const isLinked = job.isConfirmed
         ? await this.#links.makeYoung(link, digest, { signal })
         : (await this.#bucket.head(link, { signal })) !== undefined
-      const bytes = await this.#contents.send(dataKey(digest), content, { replace, signal })
+      const key = dataKey(digest)
+      let bytes = await this.#contents.send(key, content, { replace, signal })
       this.#wrong.delete(digest)
       if (!isLinked) {
-        if (bytes === 0 && !(await this.#links.makeBytesYoung(dataKey(digest), { signal }))) {
-          const source = this.#bucket.name
-          throw new Failure('unavailable', `${source}: ${digest} was removed meanwhile.`, { source })
-        }
+        if (bytes === 0 && !(await this.#links.makeBytesYoung(key, { signal })))
+          bytes = await this.#contents.send(key, content, { replace: true, signal })
         await this.#links.write(link, digest, { signal })
       }
       const ms = Date.now() - startedAt

@@ -3,7 +3,7 @@ import { BoundedMap } from '../../lib/bounded-map.ts'
 import { publish, subscribe } from '../../observe/events.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
-import type { BlobFacts } from '../../ports/blob-store.ts'
+import { type BlobFacts, RECOVERED } from '../../ports/blob-store.ts'
 import type { Bucket } from '../client/bucket.ts'
 import { MultipartUploads } from '../client/multipart.ts'
 import { DISTRIBUTION_ROOT, type DistributionLayout } from '../layout/distribution.ts'
@@ -87,8 +87,8 @@ export class Uploads {
         })
       }),
       subscribe('tag.revalidated', ({ repository, tag, outcome }) => {
-        if (outcome === 'new' || outcome === 'moved' || outcome === 'same')
-          this.#offerTag(repository, tag, outcome)
+        if (outcome !== 'new' && outcome !== 'moved' && outcome !== 'same') return
+        this.#offerTag(repository, tag, outcome)
       }),
       subscribe('manifest.pulled', ({ digest, repository }) => {
         this.#inBackground(async () => {
@@ -140,6 +140,22 @@ export class Uploads {
     if (!this.#policy.isNamed(repository) || (outcome === 'same' && this.#tags.has(key))) return
     this.#tags.set(key, true)
     this.#queue.add({ is: 'tag', repository, tag })
+    this.#inBackground(() => this.#offerRecovered(repository, tag))
+  }
+
+  /** A crash may have left contents of the image on disk of which the store does not know that the repository has them. */
+  async #offerRecovered(repository: Repository, tag: string): Promise<void> {
+    const record = await this.#store.catalog.tag(repository, tag)
+    const digests = record === undefined ? [] : [record.digest]
+    const known = new Set(digests)
+    for (let next = digests.pop(); next !== undefined; next = digests.pop()) {
+      const facts = await this.#store.blobs.facts(next)
+      if (facts?.origin === RECOVERED) await this.#offerStored(facts, repository, { isConfirmed: true })
+      for (const digest of await this.#store.references(next)) {
+        if (!known.has(digest)) digests.push(digest)
+        known.add(digest)
+      }
+    }
   }
 
   /** Finds what an earlier run, or a full queue, has left out, and removes uploads that nobody continues. */

@@ -104,7 +104,7 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
   return [
     subscribe('request.ended', (event) => {
       if (!logger.isLevelEnabled('debug')) return
-      const { repository, error, ...rest } = event
+      const { repository, error, client: _client, ...rest } = event
       logger.debug(
         { ...rest, repository: repositoryText(repository), error: redactOptional(error) },
         'request',
@@ -145,6 +145,11 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
       if (error === undefined) logger.info(rest, 'warmed')
       else logger.warn({ ...rest, error: redact(error) }, 'warming failed')
     }),
+    subscribe('copy.ended', ({ error, ...rest }) => {
+      if (error === undefined) logger.info(rest, 'copied into a bucket')
+      else logger.warn({ ...rest, error: redact(error) }, 'copying into a bucket failed')
+    }),
+    subscribe('copy.dropped', (event) => logger.info(event, 'removed a tag from a bucket: nobody pulls it')),
     subscribe('object-store.uploaded', (event) => logger.debug(event, 'uploaded to the object store')),
     subscribe('store.committed', (event) => logger.trace(event, 'committed')),
   ]

@@ -1,5 +1,5 @@
 import { readWhenScraped } from './instruments.ts'
-import { type Metric, sample } from './text-format.ts'
+import { escapeValue, type Metric, sample } from './text-format.ts'
 
 /** Values that are read when Prometheus scrapes the agent. */
 export interface GaugeValues {
@@ -24,6 +24,16 @@ export interface GaugeValues {
   readonly objectStore:
     | { readonly isPaused: boolean; readonly waiting: number; readonly dropped: number }
     | undefined
+  /** What the agent copies into buckets. */
+  readonly copies: readonly {
+    readonly bucket: string
+    readonly waiting: number
+    readonly copied: number
+    readonly failed: number
+    readonly dropped: number
+    readonly sentBytes: number
+    readonly savedBytes: number
+  }[]
   /** Since the first start of the agent on this data folder. */
   readonly savedBytes: { readonly clients: number; readonly peers: number }
 }
@@ -65,6 +75,7 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
     ),
     gauge('leat_peers_connected', 'Other agents of the swarm that are currently known.', now.peersConnected),
     ...objectStoreMetrics(now.objectStore),
+    ...copiesMetrics(now.copies),
     readWhenScraped(
       'counter',
       'leat_evicted_bytes_total',
@@ -94,6 +105,52 @@ function objectStoreMetrics(state: GaugeValues['objectStore']): readonly Metric[
       'leat_object_store_uploads_dropped_total',
       'Uploads to the object store that were given up.',
       () => state.dropped,
+    ),
+  ]
+}
+
+function copiesMetrics(copies: GaugeValues['copies']): readonly Metric[] {
+  if (copies.length === 0) return []
+  const perBucket = (
+    type: Metric['type'],
+    name: string,
+    help: string,
+    values: (of: GaugeValues['copies'][number]) => Readonly<Record<string, number>>,
+  ): Metric => {
+    const pairs = copies.flatMap((of) =>
+      Object.entries(values(of)).map(
+        ([label, value]) => [`bucket="${escapeValue(of.bucket)}"${label && `,${label}`}`, value] as const,
+      ),
+    )
+    return labelled(type, name, help, Object.fromEntries(pairs))
+  }
+  return [
+    perBucket(
+      'gauge',
+      'leat_copies_waiting',
+      'Images that wait to be copied, or are being copied.',
+      (of) => ({
+        '': of.waiting,
+      }),
+    ),
+    perBucket(
+      'counter',
+      'leat_copies_total',
+      'Images that were copied, attempts that have failed, and images whose tag was removed.',
+      (of) => ({
+        'outcome="copied"': of.copied,
+        'outcome="failed"': of.failed,
+        'outcome="dropped"': of.dropped,
+      }),
+    ),
+    perBucket('counter', 'leat_copies_sent_bytes_total', 'Bytes of copies that were sent.', (of) => ({
+      '': of.sentBytes,
+    })),
+    perBucket(
+      'counter',
+      'leat_copies_saved_bytes_total',
+      'Bytes of copies that were in the bucket already, and so were not sent.',
+      (of) => ({ '': of.savedBytes }),
     ),
   ]
 }

@@ -107,6 +107,7 @@ async function gaugeValues(view: NodeView): Promise<GaugeValues> {
       waiting: objectStore.uploads.waiting,
       dropped: objectStore.uploads.dropped,
     },
+    copies: view.copies(),
     peersConnected: view.peers()?.members.length ?? 0,
   }
 }

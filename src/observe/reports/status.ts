@@ -1,5 +1,5 @@
 import { repositoryKey } from '../../oci/names/repository.ts'
-import type { ObjectStoreReport } from '../../schemas/object-store-report.ts'
+import type { CopiesReport, ObjectStoreReport } from '../../schemas/object-store-report.ts'
 import type { FlightReport, SourceReport, StatusReport } from '../../schemas/status-report.ts'
 import type { CounterTotals } from '../metrics/metrics.ts'
 import type { HostRecord, HostRecords } from '../records/hosts.ts'
@@ -7,7 +7,7 @@ import type { SavingsView } from '../records/savings.ts'
 import { redact } from '../redact.ts'
 import { rfc3339 } from '../rfc3339.ts'
 import { peersReport } from './peers.ts'
-import type { FlightView, NodeView, ObjectStoreView, ScrubView, SourceView } from './view.ts'
+import type { CopiesView, FlightView, NodeView, ObjectStoreView, ScrubView, SourceView } from './view.ts'
 
 export async function statusReport(
   view: NodeView,
@@ -48,6 +48,7 @@ export async function statusReport(
     webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),
     objectStore: objectStoreReport(view.objectStore(), totals.objectStore),
+    copies: view.copies().map(copiesReport),
     peers: peers === undefined ? null : peersReport(peers, totals.peers),
   }
 }
@@ -125,6 +126,15 @@ function objectStoreReport(
     reads,
     answerMs: answerMs ?? null,
     uploads: { ...sent, ...uploads, problem: textOrNull(uploads.problem) },
+  }
+}
+
+function copiesReport({ current, savedCost, problem, ...counts }: CopiesView): CopiesReport {
+  return {
+    ...counts,
+    current: current === undefined ? null : { ...current },
+    savedCost: savedCost ?? null,
+    problem: textOrNull(problem),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
-import type { ObjectStoreContent } from '../../schemas/object-store-report.ts'
+import type { CopiesReport, ObjectStoreContent } from '../../schemas/object-store-report.ts'
 import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { HistoryView } from '../records/history/history.ts'
@@ -124,6 +124,13 @@ export interface ObjectStoreView {
   }
 }
 
+/** The copies into one bucket, as they are now. */
+export interface CopiesView extends Omit<CopiesReport, 'current' | 'savedCost' | 'problem'> {
+  readonly current: { readonly image: string; readonly bytes: number; readonly ofBytes: number } | undefined
+  readonly savedCost: number | undefined
+  readonly problem: string | undefined
+}
+
 /** What the reports read of a running node. */
 export interface NodeView extends ContentView {
   readonly version: string
@@ -180,6 +187,8 @@ export interface NodeView extends ContentView {
   saved(): SavingsView
   history(): { readonly hour: HistoryView; readonly day: HistoryView }
   webhooks(): readonly WebhookView[]
+  /** What the agent copies into buckets. */
+  copies(): readonly CopiesView[]
   /** undefined without an object store. */
   objectStore(): ObjectStoreView | undefined
   /** Asks the object store, and waits two seconds at most. undefined when it is not asked for contents of the repository. */

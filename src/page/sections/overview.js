@@ -1,3 +1,4 @@
+import { copiesText } from '../../observe/copies-text.js'
 import { objectStoreReadsText, objectStoreUploadsText } from '../../observe/object-store-text.js'
 import { agoText, plural, savedShareText, sizeText } from '../../observe/text.js'
 import { byId, createElement, setOptionalText, setText } from '../dom.js'
@@ -10,6 +11,7 @@ const cached = createCard('Cached')
 const saved = createCard('Saved')
 const fetched = createCard('Fetched')
 const objectStore = createCard('Object store')
+const copies = createCard('Copies')
 const requests = createCard('Requests')
 const scrub = createCard('Scrub')
 const agent = createCard('Agent')
@@ -30,6 +32,7 @@ export function showOverview(status) {
     `from upstream; ${sizeText(status.fetched.peer)} from peers${fromObjectStore(status.fetched)}`,
   )
   showObjectStore(status.objectStore ?? null)
+  showCopies(status.copies ?? [])
   requests.show(String(status.requests), requestsText(status, now))
   scrub.show(...scrubTexts(status.store.scrub, now))
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
@@ -54,6 +57,13 @@ function showObjectStore(report) {
     state,
     `${because}${name}: ${objectStoreReadsText(report)}; ${objectStoreUploadsText(report)}`,
   )
+}
+
+/** @param {NonNullable<StatusReport['copies']>} reports */
+function showCopies(reports) {
+  copies.element.hidden = reports.length === 0
+  const waiting = reports.reduce((sum, report) => sum + report.waiting, 0)
+  copies.show(waiting === 0 ? 'Idle' : `${waiting} waiting`, reports.map(copiesText).join('. '))
 }
 
 /**

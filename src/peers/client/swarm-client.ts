@@ -74,6 +74,12 @@ export class SwarmClient {
     return this.#ownerOf(tagKey(repository, tag))
   }
 
+  /** Whether this node does the work that belongs to the key. It does while it has no peers. */
+  owns(key: string): boolean {
+    const { owners } = this.#options
+    return owners.first(key, 1)[0]?.id === owners.self.id
+  }
+
   /** Gives this node and the members that can be asked to warm images. */
   warmTargets(): WarmTargets {
     return warmTargetsOf(this.#options.membership, this.#options.peerClient)

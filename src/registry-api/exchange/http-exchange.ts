@@ -213,6 +213,7 @@ export abstract class HttpExchange implements ShareUser {
       bytes: this.#bytesWritten,
       protocol: this.protocol,
       aborted: this.#isAborted,
+      client: this.client.address,
     })
     if (manifest !== undefined && repository !== undefined && !this.#isAborted) {
       const tag = reference === manifest.digest ? undefined : reference

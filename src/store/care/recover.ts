@@ -2,6 +2,7 @@ import { publish } from '../../observe/events.ts'
 import type { Algorithm, Digest } from '../../oci/digest.ts'
 import { childrenOf, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '../../oci/manifest.ts'
 import { isManifestType, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.ts'
+import { RECOVERED } from '../../ports/blob-store.ts'
 import { isDamage } from '../database/open-database.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { OpenFile } from '../files/open-file.ts'
@@ -11,7 +12,6 @@ import { hashOf } from '../writing/file-adoption.ts'
 import type { StoreParts } from '../writing/store-parts.ts'
 
 const ALGORITHMS: readonly Algorithm[] = ['sha256', 'sha512']
-const ORIGIN = 'found on disk'
 
 /** The result of comparing names. */
 export interface ReconcileResult {
@@ -100,7 +100,7 @@ async function adoptNow(digest: Digest, parts: StoreParts, signal: AbortSignal):
     }
     const { kind, mediaType, relations } = await identify(file, stats.size)
     const storedAt = Math.round(stats.mtimeMs)
-    await index.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: ORIGIN }, relations)
+    await index.put({ digest, size: stats.size, kind, mediaType, storedAt, origin: RECOVERED }, relations)
     return true
   } finally {
     await file.close()

@@ -33,7 +33,7 @@ it(`${CYCLES} kills of an agent lose nothing that it has answered, and another a
   const pushers = new Pushers(random)
   for (let cycle = 1; cycle <= CYCLES; cycle++) {
     // The same bucket behind a server of this cycle: once it is closed, nothing of the killed agent can reach the bucket.
-    const s3 = await FakeS3.start(forOther.bucket, forOther.objects)
+    const s3 = await FakeS3.start(forOther.bucket, { objects: forOther.objects })
     try {
       const agent = new AgentChild()
       await agent.start(optionsFor(data, s3))

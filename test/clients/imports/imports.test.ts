@@ -10,6 +10,7 @@ import { buildImage, buildIndex, push } from '../../../testkit/registries/image.
 import { layoutFiles, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
 import { type CommandResult, runAgent, startServing } from '../../cli/agent-process.ts'
+import { startContainerd } from '../kinds/containerd.ts'
 import { DockerDaemon } from '../sources/docker-daemon.ts'
 
 const app = buildImage('imported', { layerSizes: [3_000_000, 50_000, 100] })
@@ -95,6 +96,27 @@ test('what skopeo writes is imported and pulled again, in every form', async (t)
     assert.equal(code, 0, err)
     const pulled = await lab.pull(name)
     if (digest !== undefined) assert.equal(pulled, digest)
+  }
+})
+
+test('archives that containerd exports, as nerdctl save does, are imported', async (t) => {
+  const lab = await startLab(t)
+  const programs = requirePrograms(t, ['containerd', 'ctr'])
+  if (lab === undefined || programs === undefined || !requireRoot(t)) return
+  const at = (name: string) => join(lab.folder, name)
+  await mkdir(at('containerd'))
+  const { daemon, common } = await startContainerd(programs, at('containerd'))
+  addCleanup(t, () => daemon.stop())
+  const written = ['export', '--from', `oci:${at('layout')}`, '--to', `oci-archive:${at('written.tar')}`]
+  assert.equal((await runAgent(written)).code, 0)
+  const ctr = (...args: readonly string[]) => run(programs.ctr, [...common, 'images', ...args])
+  await ctr('import', '--all-platforms', '--snapshotter', 'native', at('written.tar'))
+  for (const [name, image] of Object.entries({ app, list })) {
+    const archive = at(`${name}.tar`)
+    await ctr('export', '--all-platforms', archive, `docker.io/acme/${name}:v1`)
+    const { code, err } = await lab.import(`oci-archive:${archive}`, '--registry', 'registry.test')
+    assert.equal(code, 0, err)
+    assert.equal(await lab.pull(`acme/${name}:v1`), image.manifest.digest)
   }
 })
 

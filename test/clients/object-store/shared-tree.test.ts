@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -11,6 +11,7 @@ import { requirePrograms, run } from '../../../testkit/programs.ts'
 import { buildImage, type Image } from '../../../testkit/registries/image.ts'
 import { layoutFiles, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
+import { runAgent } from '../../cli/agent-process.ts'
 import { openBucket, type TestedBucket } from '../../object-store/bucket-fixture.ts'
 import { assertCopied } from '../kinds/skopeo.ts'
 
@@ -21,6 +22,8 @@ interface Lab {
   /** A client of the bucket, whose files are the data of `registry`. */
   readonly bucket: TestedBucket
   readonly endpoint: string
+  /** The folder of the bucket. */
+  readonly files: string
   /** A docker-registry that works on the files of the bucket. */
   readonly registry: UpstreamRegistry
   /** Another one, with files of its own. */
@@ -51,6 +54,7 @@ async function setUp(t: TestContext): Promise<Lab | undefined> {
     folder,
     bucket: openBucket(t, { endpoint, prefix: '' }),
     endpoint,
+    files,
     registry,
     other,
     copy,
@@ -123,4 +127,37 @@ test('an agent serves what was pushed to docker-registry, from the same files, w
   await assertCopied(image, pulled)
   const tags = await fetch(`http://${agent}/v2/up.test/team/app/tags/list`)
   assert.deepEqual(((await tags.json()) as { tags: string[] }).tags, ['1'])
+})
+
+test('the garbage of a bucket that docker-registry has written is removed, and the registry serves the rest', async (t) => {
+  const lab = await setUp(t)
+  if (lab === undefined) return
+  const { copy, endpoint, files, folder, push, registry } = lab
+  const images = { gone: buildImage('gone'), kept: buildImage('kept') }
+  await push(images.gone, registry, 'team/app:old')
+  await push(images.kept, registry, 'team/app:new')
+  const monthAgo = Date.now() / 1000 - 30 * 86_400
+  for (const name of await readdir(files, { recursive: true }))
+    await utimes(join(files, name), monthAgo, monthAgo)
+  const config = join(folder, 'config.yaml')
+  await writeFile(
+    config,
+    `objectStore:
+  url: s3://images
+  endpoint: ${endpoint}
+  registry: up.test
+  expire: [{ names: ["up.test/**"], keepTags: [new] }]
+  expireGrace: 2d
+`,
+  )
+  const { code, out, err } = await runAgent(['gc', '--object-store', '--config', config], TEST_KEYS)
+  assert.deepEqual([code, err], [0, ''], out)
+  assert.match(out, /^tag up\.test\/team\/app:old: /m)
+  const left = (await readdir(files, { recursive: true })).join('\n')
+  for (const { digest } of [images.gone.manifest, ...images.gone.blobs])
+    assert.ok(!left.includes(digest.slice('sha256:'.length)), digest)
+  const pulled = join(folder, 'pulled')
+  await copy('--src-tls-verify=false', `docker://127.0.0.1:${registry.port}/team/app:new`, `dir:${pulled}`)
+  await assertCopied(images.kept, pulled)
+  assert.equal((await fetch(`${registry.url}/v2/team/app/manifests/old`)).status, 404)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { BUNDLE_FILE } from '../../../src/oci/bundle.ts'
 import { importedTopic } from '../../../src/ports/catalog.ts'
+import { BUILDKIT_ARCHIVE, BUILDKIT_IMAGE } from '../../../testkit/registries/buildkit-archive.ts'
 import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
 import {
   type Files,
@@ -36,6 +37,17 @@ async function importOf(lab: ImportLab, files: Files) {
   await writeArchive(rest, files)
   return lab.run({ transport: 'oci-archive', rest })
 }
+
+test('what a real BuildKit has written is imported with its provenance and its layers of zstd', async (t) => {
+  const lab = await startLab(t)
+  const { images, done, leftOut } = await lab.run({ transport: 'oci-archive', rest: BUILDKIT_ARCHIVE })
+  assert.deepEqual([images.length, done.failed, leftOut], [1, 0, []])
+  assert.equal(await lab.tagOf(hub('acme/app'), 'v1'), BUILDKIT_IMAGE.index)
+  assert.ok(await lab.isStored(BUILDKIT_IMAGE.layer))
+  assert.equal((await lab.store.references(asDigest(BUILDKIT_IMAGE.index))).length, BUILDKIT_IMAGE.manifests)
+  // The index, four manifests with a config each, the layer, and two statements.
+  assert.equal(lab.store.usage().blobs, 12)
+})
 
 test('a bundle without what is stored here makes its image whole', async (t) => {
   const lab = await startLab(t)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { AgentOptions } from '../../../src/agent.ts'
 import type { ObjectStoreOptions } from '../../../src/object-store/options/store-options.ts'
@@ -110,6 +112,60 @@ test('old bytes that get their first link are made young before, and so is an ol
   await until(fake, () => isThere(fake, tagLink('up.test/app', '1'), layerLink('up.test/app', unlinked)))
   await until(fake, () => (fake.objects.get(layerLink('up.test/app', linked))?.modifiedAt ?? old) > old)
   assert.ok((fake.objects.get(dataKey(unlinked))?.modifiedAt ?? old) > old)
+})
+
+test('old bytes that the server does not let be copied onto themselves are sent again before their first link', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const bytes = randomBytes(1000)
+  const { config, layers } = upstream.addImage('app', '1', [bytes])
+  const [layer = assert.fail()] = layers
+  const old = Date.now() - 30 * 86_400_000
+  fake.objects.put(dataKey(layer), bytes, old)
+  fake.faultOf = ({ headers }) =>
+    headers['x-amz-copy-source'] === undefined
+      ? undefined
+      : { kind: 'error', status: 403, code: 'AccessDenied' }
+  await pull(await start(), [config, layer])
+  await until(fake, () => isThere(fake, layerLink('up.test/app', layer)))
+  assert.ok((fake.objects.get(dataKey(layer))?.modifiedAt ?? old) > old)
+})
+
+test('what a crash has left on disk without an entry is uploaded when upstream confirms its tag', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const { manifest, config, layers } = upstream.addImage('app', '1', [randomBytes(100_000)])
+  const data = await folder(t)
+  const first = await start({ fill: 'none' }, { data })
+  await pull(first, [config, ...layers])
+  await first.stop()
+  // As after a crash between a file and its entry in the index.
+  await rm(join(data, 'index'), { recursive: true })
+  const recovered = new Promise<number>((resolve) => {
+    const unsubscribe = subscribe('store.recovered', ({ adopted }) => {
+      if (adopted > 0) resolve(adopted)
+    })
+    t.after(unsubscribe)
+  })
+  const second = await start({}, { data })
+  assert.ok((await recovered) > 0)
+  await pull(second, [config, ...layers])
+  await until(fake, () =>
+    isThere(
+      fake,
+      tagLink('up.test/app', '1'),
+      ...[manifest, config, ...layers].map(dataKey),
+      ...[config, ...layers].map((digest) => layerLink('up.test/app', digest)),
+    ),
+  )
+})
+
+test('uploads of a node are no faster than the settings say', async (t) => {
+  const { fake, upstream, start } = await setUp(t)
+  const digest = upstream.addBlob(randomBytes(300_000))
+  const startedAt = performance.now()
+  await (await start({ uploadRate: 200_000 })).getBlob(digest)
+  await until(fake, () => isThere(fake, dataKey(digest)))
+  // A limiter that was idle grants the bytes of a tenth of a second at once, and one quantum before it counts.
+  assert.ok(performance.now() - startedAt > 1000)
 })
 
 test('a large blob is uploaded in parts, and under its key only when it is complete', async (t) => {

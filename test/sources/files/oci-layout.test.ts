@@ -4,6 +4,8 @@ import { rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { formatHeader } from '../../../src/lib/tar/header.ts'
+import { childrenOf, parseManifest } from '../../../src/oci/manifest.ts'
+import { BUILDKIT_ARCHIVE, BUILDKIT_IMAGE } from '../../../testkit/registries/buildkit-archive.ts'
 import { buildImage, buildIndex, type Image, type Index } from '../../../testkit/registries/image.ts'
 import { layoutFiles, partsOf, writeArchive, writeFiles } from '../../../testkit/registries/image-folders.ts'
 import { hub, open, openSource, readWhole, tagOf, temporaryFolder } from './files.ts'
@@ -57,6 +59,22 @@ for (const form of ['folder', 'archive'] as const) {
     assert.equal(await tagOf(source, hub('acme/app'), 'v2'), undefined)
   })
 }
+
+test('what a real BuildKit has written is served as it is', async (t) => {
+  const source = openSource(t, { from: { kind: 'oci', path: BUILDKIT_ARCHIVE } })
+  assert.equal(await tagOf(source, hub('acme/app'), 'v1'), BUILDKIT_IMAGE.index)
+  const queue: string[] = [BUILDKIT_IMAGE.index]
+  const served = new Set<string>()
+  for (let digest = queue.pop(); digest !== undefined; digest = queue.pop()) {
+    const bytes = await readWhole(await open(source, hub('acme/app'), digest))
+    assert.equal(`sha256:${createHash('sha256').update(bytes).digest('hex')}`, digest)
+    served.add(digest)
+    const manifest = parseManifest(bytes)
+    if (manifest.ok) queue.push(...childrenOf(manifest.value).map((child) => String(child.digest)))
+  }
+  assert.equal(served.size, 12)
+  assert.ok(served.has(BUILDKIT_IMAGE.layer))
+})
 
 test('an index is told from other images by its digest and the configs of all its images', async (t) => {
   const path = await layoutAt(t, 'folder', { 'acme/list:v1': list, 'acme/list:v2': app })

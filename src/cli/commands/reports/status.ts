@@ -1,3 +1,4 @@
+import { copiesText } from '../../../observe/copies-text.ts'
 import { objectStoreReadsText, objectStoreUploadsText } from '../../../observe/object-store-text.ts'
 import { agoText, plain, plural, savedShareText, sizeText, spanText } from '../../../observe/text.ts'
 import { StatusReport } from '../../../schemas/status-report.ts'
@@ -76,6 +77,7 @@ export function statusText(report: StatusReport, now: number, isInteractive: boo
     `served    ${servedText(report)}`,
     `fetched   ${sizeText(report.fetched.upstream)} from upstream, ${sizeText(report.fetched.peer)} from peers`,
     ...bucketLines(report),
+    ...copiesLines(report),
     `saved     ${savedText(report)}`,
     `peers     ${swarmText(report)}`,
   ]
@@ -129,6 +131,10 @@ function bucketLines({ objectStore }: StatusReport): string[] {
     `bucket    ${plain(name)}: ${objectStoreReadsText(objectStore)}${state}`,
     `uploads   ${objectStoreUploadsText(objectStore)}${failing}`,
   ]
+}
+
+function copiesLines({ copies = [] }: StatusReport): string[] {
+  return copies.map((copy) => `copies    ${plain(copiesText(copy))}`)
 }
 
 function savedText({ saved }: StatusReport): string {

@@ -1,6 +1,8 @@
+import { loadSetting } from '../../../config/load.ts'
 import { readProxies } from '../../../config/proxies.ts'
 import type { ExportRequest } from '../../../export/export-run.ts'
 import { ExportError } from '../../../export/targets/export-error.ts'
+import type { BucketPlace } from '../../../object-store/copy.ts'
 import { plain } from '../../../observe/text.ts'
 import { parsePlatforms } from '../../../oci/index-selection.ts'
 import { adminFlags } from '../../context/admin-target.ts'
@@ -13,6 +15,7 @@ import {
   type Terminal,
   usageError,
 } from '../../context/command.ts'
+import { givenSettings } from '../../context/settings.ts'
 import { asCommandError } from '../../context/upkeep.ts'
 import { bucketPlace } from '../../export/bucket-place.ts'
 import { withImages } from '../../export/images.ts'
@@ -77,6 +80,7 @@ export const copy: Command = {
   ],
   async run(given, terminal) {
     const place = await bucketPlace(given, terminal)
+    const costPerGiB = await costOf(place, given, terminal)
     const names = await imagesOf(given, { command: 'copy', isOptional: false })
     const selection = parsePlatforms(platformsOf(given), 'all')
     if (!selection.ok) throw usageError(`--platform: ${plain(selection.problem)}`)
@@ -99,7 +103,7 @@ export const copy: Command = {
           referrers: true,
         }))
         const request = { reader: opened.reader, target, images, signal, isDryRun, verb: 'copied' } as const
-        isComplete = await show(request, given, terminal)
+        isComplete = await show(request, given, terminal, costPerGiB)
       })
       return isComplete ? 0 : 1
     } catch (error) {
@@ -115,10 +119,25 @@ function show(
   request: ExportRequest & { readonly isDryRun: boolean },
   given: Invocation,
   terminal: Terminal,
+  costPerGiB: number | undefined,
 ): Promise<boolean> {
   const advice = 'copy it again when the registry answers'
   const words = request.isDryRun
     ? { image: 'would be copied', done: 'Would copy', advice }
     : { image: 'copied', done: 'Copied', advice }
-  return runExport(request, terminal, { isJson: given.switches.has('json'), words })
+  return runExport(request, terminal, {
+    isJson: given.switches.has('json'),
+    words,
+    costPerGiB,
+  })
+}
+
+/** What a GiB that is sent to the bucket costs, if the settings have copies into it. */
+async function costOf(
+  { bucket, prefix }: BucketPlace,
+  given: Invocation,
+  terminal: Terminal,
+): Promise<number | undefined> {
+  const copies = await loadSetting('copies', givenSettings(given, terminal))
+  return copies.find(({ to }) => to.bucket === bucket && to.prefix === prefix)?.costPerGiB
 }

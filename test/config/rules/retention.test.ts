@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { loadSettings } from '../../src/config/load.ts'
+import { loadSettings } from '../../../src/config/load.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 let folder: string

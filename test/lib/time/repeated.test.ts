@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Daily } from '../../../src/hosted/garbage/daily.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
+import { Repeated } from '../../../src/lib/time/repeated.ts'
 
 test('the work runs again and again, one run after the other, until it is stopped', async () => {
   let [runs, running] = [0, 0]
   const third = new Deferred<void>()
-  const daily = new Daily(
+  const repeated = new Repeated(
     async () => {
       running += 1
       assert.equal(running, 1)
@@ -18,12 +18,12 @@ test('the work runs again and again, one run after the other, until it is stoppe
     },
     { everyMs: 1, jitterMs: 1 },
   )
-  daily.start()
+  repeated.start()
   // The timer of the work does not keep the process running.
   const alive = setInterval(() => {}, 1000)
   await third.promise
   clearInterval(alive)
-  await daily.stop()
+  await repeated.stop()
   const ended = runs
   await new Promise((resolve) => setTimeout(resolve, 10))
   assert.equal(runs, ended)
@@ -32,7 +32,7 @@ test('the work runs again and again, one run after the other, until it is stoppe
 test('a run under way is aborted and waited for', async () => {
   const begun = new Deferred<void>()
   let isEnded = false
-  const daily = new Daily(
+  const repeated = new Repeated(
     async ({ signal }) => {
       begun.resolve()
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
@@ -40,10 +40,10 @@ test('a run under way is aborted and waited for', async () => {
     },
     { everyMs: 1, jitterMs: 1 },
   )
-  daily.start()
+  repeated.start()
   const alive = setInterval(() => {}, 1000)
   await begun.promise
   clearInterval(alive)
-  await daily.stop()
+  await repeated.stop()
   assert.equal(isEnded, true)
 })

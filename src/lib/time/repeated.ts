@@ -1,14 +1,17 @@
 const DAY_MS = 24 * 60 * 60 * 1000
 const HOUR_MS = 60 * 60 * 1000
 
-interface DailyOptions {
+interface RepeatedOptions {
   readonly everyMs?: number
   /** The wait becomes longer at random, by at most this much, so that not all nodes work at the same time. */
   readonly jitterMs?: number
 }
 
-/** Runs work for the first time after about an hour, and then about once a day, until it is stopped. */
-export class Daily {
+/**
+ * Runs work again and again until it is stopped: for the first time after about the jitter, and then each time so long after
+ * the end of the last run. By default that is after about an hour, and then about once a day.
+ */
+export class Repeated {
   readonly #work: (options: { signal: AbortSignal }) => Promise<void>
   readonly #everyMs: number
   readonly #jitterMs: number
@@ -19,7 +22,7 @@ export class Daily {
   /** `work` reports its failures itself. */
   constructor(
     work: (options: { signal: AbortSignal }) => Promise<void>,
-    { everyMs = DAY_MS, jitterMs = HOUR_MS }: DailyOptions = {},
+    { everyMs = DAY_MS, jitterMs = HOUR_MS }: RepeatedOptions = {},
   ) {
     this.#work = work
     this.#everyMs = everyMs

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ScheduledCopies } from '../../src/copies/scheduled-copies.ts'
+import { parseReference, type Reference } from '../../src/oci/names/reference.ts'
+import { NEVER } from '../object-store/bucket-fixture.ts'
+import { type CopiesLab, setUp } from './copies-fixture.ts'
+
+const HOUR_MS = 3_600_000
+
+function image(name: string): Reference {
+  const parsed = parseReference(name)
+  assert.ok(parsed.ok)
+  return parsed.value
+}
+
+function schedule(
+  { copies, copy }: CopiesLab,
+  options: Partial<ConstructorParameters<typeof ScheduledCopies>[0]> = {},
+): ScheduledCopies {
+  return new ScheduledCopies({
+    schedule: { everyMs: HOUR_MS },
+    images: [image('up.test/app:1')],
+    copies,
+    records: copy.records,
+    owns: () => true,
+    ...options,
+  })
+}
+
+test('an image is copied when it is due, once for each time of the schedule, also by another node', async (t) => {
+  const lab = await setUp(t)
+  lab.addImage('1')
+  const first = schedule(lab)
+  await first.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 1)
+  // Until the next time neither this node copies it again, nor one that has just started.
+  await first.check(NEVER)
+  await schedule(lab).check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 1)
+  const later = schedule(lab, { now: () => Date.now() + HOUR_MS })
+  await later.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 2)
+})
+
+test('the times of a cron line count', async (t) => {
+  const lab = await setUp(t)
+  lab.addImage('1')
+  const line = schedule(lab, { schedule: { cron: '0 0 1 1 *' } })
+  await line.check(NEVER)
+  await lab.copies.idle()
+  await line.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 1)
+})
+
+test('only the owner of an image copies it, and another member does when it becomes the owner', async (t) => {
+  const lab = await setUp(t)
+  lab.addImage('1')
+  const asked: string[] = []
+  let isOwner = false
+  const other = schedule(lab, {
+    owns: (key) => {
+      asked.push(key)
+      return isOwner
+    },
+  })
+  await other.check(NEVER)
+  assert.deepEqual(asked, ['copy s3://images/cache up.test/app:1'])
+  assert.equal(lab.copies.state.waiting, 0)
+  assert.deepEqual(lab.fake.requests, [])
+  isOwner = true
+  await other.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 1)
+})
+
+test('a copy that has failed is due at the next look', async (t) => {
+  const lab = await setUp(t)
+  const due = schedule(lab)
+  await due.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 0)
+  lab.addImage('1')
+  await due.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 1)
+})
