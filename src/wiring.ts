@@ -72,6 +72,8 @@ export interface AgentParts extends Core {
   readonly localNode: LocalNode
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
+  /** Serves metrics and health alone. */
+  readonly metricsServer: AdminServer | undefined
   readonly controlServer: ControlServer
   /** Collects the garbage of hosted repositories once a day; undefined without rules. */
   readonly collecting: Repeated | undefined
@@ -151,7 +153,7 @@ export async function wireAgent(
   state: AgentState,
   cleanup: CleanupStack,
 ): Promise<AgentParts> {
-  const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
+  const { listen = DEFAULT_LISTEN, admin, metricsListen, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   const { createRegistryServer, createAdminServer, Reporter } = await loadServers()
   await core.upstreams.readFiles()
@@ -159,16 +161,7 @@ export async function wireAgent(
   const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
   const { isAllowed } = core.allowed
 
-  // 8. What the peers may ask of this node.
-  const localNode: LocalNode = {
-    localContent: resolver.localContent,
-    // What is hosted on this node's disk is on this node alone.
-    isAllowed: (repository) => (hosted.isHosted(repository) ? hosted.isShared : isAllowed(repository)),
-    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
-    warm: (request, { signal }) => warming.warm({ ...request, signal }),
-  }
-
-  // 9. The webhooks, which are told until the last client is drained.
+  // 8. The webhooks, which are told until the last client is drained.
   const webhooks = new Webhooks(options.webhooks ?? [], {
     version: options.version ?? UNKNOWN_VERSION,
     proxies: options.upstreams?.proxies,
@@ -177,7 +170,7 @@ export async function wireAgent(
   cleanup.add((limits) => webhooks.close(limits))
   await webhooks.open()
 
-  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
     ...(await accessParts(options, core)),
@@ -193,10 +186,10 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What is copied into buckets, which reads images as clients do.
+  // 10. What is copied into buckets, which reads images as clients do.
   const copies = await openCopies(options, core, cleanup)
 
-  // 12. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
@@ -224,19 +217,23 @@ export async function wireAgent(
   const collecting = hosted.hasRules ? new Repeated((limits) => collectAndTell(upkeep, limits)) : undefined
   cleanup.add(() => collecting?.stop())
 
+  // 12. What the peers may ask of this node.
+  const localNode: LocalNode = {
+    localContent: resolver.localContent,
+    // What is hosted on this node's disk is on this node alone.
+    isAllowed: (repository) => (hosted.isHosted(repository) ? hosted.isShared : isAllowed(repository)),
+    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
+    warm: (request, { signal }) => warming.warm({ ...request, signal }),
+    activity: () => reporter.activity(),
+  }
+
   // 13. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  const administration = { tls: options.adminTls, reports: reporter, upkeep, warming, copies }
   const adminServer =
-    admin &&
-    createAdminServer({
-      listen: admin,
-      auth: options.adminAuth,
-      tls: options.adminTls,
-      reports: reporter,
-      upkeep,
-      warming,
-      copies,
-    })
-  cleanup.add(() => adminServer?.stop())
+    admin && createAdminServer({ ...administration, listen: admin, auth: options.adminAuth })
+  const metricsServer =
+    metricsListen && createAdminServer({ ...administration, listen: metricsListen, offer: 'monitoring' })
+  cleanup.add(() => Promise.all([adminServer?.stop(), metricsServer?.stop()]))
   cleanup.add(() => warming.stop())
 
   // 14. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
@@ -246,7 +243,16 @@ export async function wireAgent(
   )
   cleanup.add(() => controlServer.stop())
 
-  return { ...core, localNode, registryServer, adminServer, controlServer, collecting, copies }
+  return {
+    ...core,
+    localNode,
+    registryServer,
+    adminServer,
+    metricsServer,
+    controlServer,
+    collecting,
+    copies,
+  }
 }
 
 /** The peers, whose code is loaded by an agent that has any. */
