@@ -124,6 +124,22 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
     assert.equal(text.match(/scheme: HTTPS/g)?.length, 3)
   })
 
+  await t.test('what waits for an uninstall can run on any node but one that is gone', async () => {
+    const waiterOf = async (values: string) =>
+      named(workloadsOf(resourcesIn(await render(values))), 'leat-restore-wait').template.spec.tolerations
+    const never = { operator: 'Equal', value: 'never', effect: 'NoExecute' }
+    const gone = ['not-ready', 'unreachable'].map((name) => ({
+      ...never,
+      key: `node.kubernetes.io/${name}`,
+    }))
+    assert.deepEqual(await waiterOf(''), [{ operator: 'Exists', effect: 'NoSchedule' }, ...gone])
+    const own = [
+      { key: 'a', operator: 'Exists' },
+      { operator: 'Exists', effect: 'PreferNoSchedule' },
+    ]
+    assert.deepEqual(await waiterOf(`tolerations: ${JSON.stringify(own)}\n`), [...own, ...gone])
+  })
+
   await t.test('a longer drain gives the pod more time to end', async () => {
     const { template } = named(workloadsOf(resourcesIn(await render('drainSeconds: 120'))), 'leat')
     assert.equal(template.spec.terminationGracePeriodSeconds, 130)
@@ -137,6 +153,7 @@ test('the rendered chart is sound, and the manifests are current', async (t) => 
       const text = await render(values)
       const resources = resourcesIn(text)
       for (const workload of workloadsOf(resources)) {
+        // What waits for an uninstall does without a node that is gone.
         if (workload.kind === 'Job') continue
         const { tolerations } = workload.template.spec
         assert.deepEqual(tolerations, [{ key: 'corp/x', operator: 'Exists' }], workload.name)

@@ -175,6 +175,23 @@ dnsPolicy: Default
 {{- end }}
 {{- end }}
 
+{{/*
+Tolerations of a pod that any node can run, but none that is gone: one that tolerates every taint could be put on such a node,
+and never start. Kubernetes adds tolerations of 300 s for nodes that are gone unless a pod names these taints; their real value is
+empty, so "never" tolerates none of them.
+*/}}
+{{- define "leat.presentNodes" -}}
+{{- $all := list }}
+{{- range .Values.tolerations }}
+{{- $isAny := and (not .key) (eq (.effect | default "NoExecute") "NoExecute") }}
+{{- $all = append $all ($isAny | ternary (dict "operator" "Exists" "effect" "NoSchedule") .) }}
+{{- end }}
+{{- range list "not-ready" "unreachable" }}
+{{- $all = append $all (dict "key" (printf "node.kubernetes.io/%s" .) "operator" "Equal" "value" "never" "effect" "NoExecute") }}
+{{- end }}
+{{- toYaml $all }}
+{{- end }}
+
 {{- define "leat.check" -}}
 {{- if not .Values.image.repository }}
 {{- fail "image.repository is empty: set it to the repository that has the image of this chart, such as registry.example.com/leat" }}
