@@ -84,6 +84,7 @@ export function nodeViewOf(
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     hostedPatterns: options.hosted?.names ?? [],
+    hostedBucket: objectStore?.hosted?.name,
     addresses: () => {
       const { registry, admin, metrics } = state.addresses()
       return {

@@ -18,6 +18,8 @@ import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { isCheckRepository } from './oci/names/check-repository.ts'
+import { HostedNames } from './oci/names/hosted-names.ts'
+import { type Repository, repositoryKey } from './oci/names/repository.ts'
 import { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import type { PeerRates } from './peers/peer-options.ts'
@@ -124,7 +126,8 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => resolver.flights.stop())
 
   // 6. What the resolver for clients asks: hosted repositories, the store, the local sources, and then the registry.
-  const { hosted, sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+  const asked = { store, resolver, objectStore }
+  const { hosted, sources, clientResolver } = await openClientResolver(options, asked, cleanup)
 
   // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
   const allowed = new ReplaceableFilter(options.allow)
@@ -132,7 +135,10 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
-  const warnings = opened?.warning === undefined ? [] : [opened.warning]
+  const warnings = [
+    ...(opened?.warning === undefined ? [] : [opened.warning]),
+    ...(await unservedWarning(hosted)),
+  ]
   const limitPeers = (rates: PeerRates): void => opened?.limitTo(rates)
   return {
     ...{ store, peers, upstreams, objectStore, resolver, hosted, sources, clientResolver, warming, allowed },
@@ -214,8 +220,8 @@ export async function wireAgent(
   // 12. What the peers may ask of this node.
   const localNode: LocalNode = {
     localContent: resolver.localContent,
-    // What is hosted is on this node alone.
-    isAllowed: (repository) => isAllowed(repository) && !hosted.isHosted(repository),
+    // What is hosted on this node's disk is on this node alone.
+    isAllowed: (repository) => (hosted.isHosted(repository) ? hosted.isShared : isAllowed(repository)),
     tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
     warm: (request, { signal }) => warming.warm({ ...request, signal }),
     activity: () => reporter.activity(),
@@ -277,14 +283,14 @@ async function openClientResolver(
     defaultNamespace = DEFAULT_NAMESPACE,
     hosted: hostedOptions = { names: [] },
   }: AgentOptions,
-  { store, resolver }: Pick<Core, 'store' | 'resolver'>,
+  { store, resolver, objectStore }: Pick<Core, 'store' | 'resolver' | 'objectStore'>,
   cleanup: CleanupStack,
 ): Promise<{
   readonly hosted: Hosted
   readonly sources: LocalSources
   readonly clientResolver: Resolver
 }> {
-  const hosted = openHosted(hostedOptions, store, resolver.localContent)
+  const hosted = openHosted(hostedOptions, store, resolver.localContent, objectStore?.hosted)
   cleanup.add(() => hosted.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
@@ -293,9 +299,18 @@ async function openClientResolver(
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 
+/** Names what was pushed to this node before hosted repositories were moved to a bucket. */
+async function unservedWarning(hosted: Hosted): Promise<readonly string[]> {
+  const names = (await hosted.unserved()).map(repositoryKey)
+  if (names.length === 0) return []
+  return [
+    `hosted repositories on this node's disk (${names.length}) are not in the object store, and are not served, such as ${names[0]}: start the agent without objectStore.hosted, and copy their images to the bucket with \`agent copy\``,
+  ]
+}
+
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
-  { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  { objectStore, hosted, patience, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
   { store, lanes }: Pick<Core, 'store'> & { readonly lanes: LanePool },
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
@@ -305,7 +320,16 @@ async function openObjectStore(
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
   const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
-  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies, store })
+  const names = new HostedNames(hosted?.names ?? [])
+  const isHosted = (repository: Repository): boolean => names.isHosted(repository)
+  const opened = new ObjectStore(objectStore, {
+    userAgent: `leat/${version}`,
+    proxies,
+    bodies,
+    store,
+    isHosted,
+    answerMs: patience?.sizeTimeoutMs,
+  })
   cleanup.add(() => opened.close())
   return opened
 }

@@ -225,7 +225,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['tools', 'checks/kubelet', 'checks/runtimes', 'checks', '.'],
   export: ['targets', 'bucket', 'readers', 'static', '.'],
   import: ['target', 'formats', 'control', 'caches', '.'],
-  hosted: ['uploads', 'garbage', '.'],
+  hosted: ['uploads', 'garbage', 'manifests', 'bucket', '.'],
   fetch: [
     'flight/bytes',
     'flight/readers',
@@ -257,6 +257,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
     'layout',
     'reading',
     'upload',
+    'hosted',
     'expiry',
     '.',
   ],

@@ -41,6 +41,7 @@ export class MemoryNode implements NodeView {
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
   readonly hostedPatterns = ['team/**']
+  hostedBucket: string | undefined
   readonly reasons: string[] = []
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []

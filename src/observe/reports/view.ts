@@ -147,6 +147,8 @@ export interface NodeView extends ContentView {
   readonly defaultNamespace: string
   /** Patterns of the repositories that take pushes. */
   readonly hostedPatterns: readonly string[]
+  /** The bucket that has the hosted repositories; undefined: they are on this node's disk. */
+  readonly hostedBucket: string | undefined
   /** `registry` is undefined until the registry API listens. */
   addresses(): {
     readonly registry: string | undefined
