@@ -16,6 +16,7 @@ import { cold } from './rows/cold.ts'
 import { concurrent } from './rows/concurrent.ts'
 import { hits } from './rows/hits.ts'
 import { memory } from './rows/memory.ts'
+import { peers } from './rows/peers.ts'
 import { push } from './rows/push.ts'
 import { range } from './rows/range.ts'
 import { s3 } from './rows/s3.ts'
@@ -35,6 +36,7 @@ const GROUPS: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   store,
   sources,
   s3,
+  peers,
   cluster,
   memory,
   start,

@@ -38,6 +38,8 @@ export interface AgentOptions {
   readonly adminAuth?: AdminAuth
   /** PEM files; the admin address then speaks TLS. The files are read again when they change. */
   readonly adminTls?: CertificateFiles
+  /** The address of metrics and health alone, which asks for no token; default: none. It speaks TLS if `admin` does. */
+  readonly metricsListen?: ListenAddress
   /** PEM files; the registry API then speaks TLS. The files are read again when they change. */
   readonly tls?: CertificateFiles
   /** Who may use the registry API; default: everybody may pull. */

@@ -20,7 +20,11 @@ export interface Agent {
    */
   stop(options?: { drainMs?: number }): Promise<void>
   /** Where the agent listens. Throws before the agent has started. */
-  readonly addresses: { readonly registry: ListenAddress; readonly admin: ListenAddress | undefined }
+  readonly addresses: {
+    readonly registry: ListenAddress
+    readonly admin: ListenAddress | undefined
+    readonly metrics: ListenAddress | undefined
+  }
   /** Each is a sentence about a setting that should be changed; empty before the agent has started. */
   readonly warnings: readonly string[]
 }
@@ -87,6 +91,7 @@ class NodeAgent implements ReloadableAgent {
   #parts: AgentParts | undefined
   #registryAddress: ListenAddress | undefined
   #adminAddress: ListenAddress | undefined
+  #metricsAddress: ListenAddress | undefined
   #warnings: readonly string[] = []
   #stopping: Promise<void> | undefined
   /** The server that begins to listen. It can be stopped only once it listens. */
@@ -97,13 +102,17 @@ class NodeAgent implements ReloadableAgent {
     this.#state = {
       startedAt: Date.now(),
       isStopping: () => this.#stopping !== undefined,
-      addresses: () => ({ registry: this.#registryAddress, admin: this.#adminAddress }),
+      addresses: () => ({
+        registry: this.#registryAddress,
+        admin: this.#adminAddress,
+        metrics: this.#metricsAddress,
+      }),
     }
   }
 
   get addresses(): Agent['addresses'] {
     if (this.#registryAddress === undefined) throw new Error('the agent has no address before it has started')
-    return { registry: this.#registryAddress, admin: this.#adminAddress }
+    return { registry: this.#registryAddress, admin: this.#adminAddress, metrics: this.#metricsAddress }
   }
 
   get warnings(): readonly string[] {
@@ -147,11 +156,13 @@ class NodeAgent implements ReloadableAgent {
   async #start(): Promise<void> {
     const parts = await wireAgent(this.#options, this.#state, this.#cleanup)
     this.#parts = parts
-    const { store, peers, resolver, warming, localNode, registryServer, adminServer, controlServer } = parts
+    const { store, peers, resolver, warming, localNode } = parts
+    const { registryServer, adminServer, metricsServer, controlServer } = parts
     const noImports = await this.#listen(() => controlServer.start())
     this.#warnings = noImports === undefined ? parts.warnings : [...parts.warnings, noImports]
     await peers?.join(localNode)
     this.#adminAddress = await this.#listen(async () => adminServer?.start())
+    this.#metricsAddress = await this.#listen(async () => metricsServer?.start())
     // The registry API starts last, so that a client that is answered here is answered everywhere.
     this.#registryAddress = await this.#listen(() => registryServer.start())
     const { scrubRate = 0 } = this.#options

@@ -23,7 +23,11 @@ export interface AgentState {
   readonly startedAt: number
   isStopping(): boolean
   /** Each address is undefined until the server listens. */
-  addresses(): { readonly registry: ListenAddress | undefined; readonly admin: ListenAddress | undefined }
+  addresses(): {
+    readonly registry: ListenAddress | undefined
+    readonly admin: ListenAddress | undefined
+    readonly metrics: ListenAddress | undefined
+  }
 }
 
 /** The parts of an agent that the reports look at. */
@@ -80,9 +84,14 @@ export function nodeViewOf(
     data: options.data,
     defaultNamespace: options.defaultNamespace ?? DEFAULT_NAMESPACE,
     hostedPatterns: options.hosted?.names ?? [],
+    hostedBucket: objectStore?.hosted?.name,
     addresses: () => {
-      const { registry, admin } = state.addresses()
-      return { registry: registry && addressText(registry), admin: admin && addressText(admin) }
+      const { registry, admin, metrics } = state.addresses()
+      return {
+        registry: registry && addressText(registry),
+        admin: admin && addressText(admin),
+        metrics: metrics && addressText(metrics),
+      }
     },
     store: () => ({ ...store.usage(), ...store.room(), hosted: store.hostedUsage() }),
     clients: () => ({ ...registryServer.usage(), files: store.openBlobs() }),
@@ -120,6 +129,7 @@ export function nodeViewOf(
     objectStore: () => objectStore?.state,
     inObjectStore: async (repository, digest) => objectStore?.find(repository, digest),
     peers: () => peers?.report(),
+    askPeers: async () => (await peers?.askActivities()) ?? [],
     whoHas: async (digest) => peers?.whoHas(digest),
     tagOwner: (repository, tag) => peers?.client.tagOwner(repository, tag),
   }

@@ -18,6 +18,8 @@ import type { ObjectStore } from './object-store/object-store.ts'
 import { History } from './observe/records/history/history.ts'
 import { Savings } from './observe/records/savings.ts'
 import { isCheckRepository } from './oci/names/check-repository.ts'
+import { HostedNames } from './oci/names/hosted-names.ts'
+import { type Repository, repositoryKey } from './oci/names/repository.ts'
 import { ReplaceableFilter } from './oci/names/repository-filter.ts'
 import type { PeerNetwork } from './peers/network.ts'
 import type { PeerRates } from './peers/peer-options.ts'
@@ -70,6 +72,8 @@ export interface AgentParts extends Core {
   readonly localNode: LocalNode
   readonly registryServer: RegistryServer
   readonly adminServer: AdminServer | undefined
+  /** Serves metrics and health alone. */
+  readonly metricsServer: AdminServer | undefined
   readonly controlServer: ControlServer
   /** Collects the garbage of hosted repositories once a day; undefined without rules. */
   readonly collecting: Repeated | undefined
@@ -122,7 +126,8 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   cleanup.add(() => resolver.flights.stop())
 
   // 6. What the resolver for clients asks: hosted repositories, the store, the local sources, and then the registry.
-  const { hosted, sources, clientResolver } = await openClientResolver(options, { store, resolver }, cleanup)
+  const asked = { store, resolver, objectStore }
+  const { hosted, sources, clientResolver } = await openClientResolver(options, asked, cleanup)
 
   // 7. Warming, which pulls images as clients do, stores what a local source has, and asks the peers to do the same.
   const allowed = new ReplaceableFilter(options.allow)
@@ -130,7 +135,10 @@ export async function openCore(options: AgentOptions, cleanup: CleanupStack): Pr
   const warming = new Warming(target, options.warm, () => peers?.client.warmTargets())
   cleanup.add(() => warming.stop())
 
-  const warnings = opened?.warning === undefined ? [] : [opened.warning]
+  const warnings = [
+    ...(opened?.warning === undefined ? [] : [opened.warning]),
+    ...(await unservedWarning(hosted)),
+  ]
   const limitPeers = (rates: PeerRates): void => opened?.limitTo(rates)
   return {
     ...{ store, peers, upstreams, objectStore, resolver, hosted, sources, clientResolver, warming, allowed },
@@ -145,7 +153,7 @@ export async function wireAgent(
   state: AgentState,
   cleanup: CleanupStack,
 ): Promise<AgentParts> {
-  const { listen = DEFAULT_LISTEN, admin, defaultNamespace = DEFAULT_NAMESPACE } = options
+  const { listen = DEFAULT_LISTEN, admin, metricsListen, defaultNamespace = DEFAULT_NAMESPACE } = options
   const core = await openCore(options, cleanup)
   const { createRegistryServer, createAdminServer, Reporter } = await loadServers()
   await core.upstreams.readFiles()
@@ -153,16 +161,7 @@ export async function wireAgent(
   const { store, peers, upstreams, resolver, hosted, sources, clientResolver, warming } = core
   const { isAllowed } = core.allowed
 
-  // 8. What the peers may ask of this node.
-  const localNode: LocalNode = {
-    localContent: resolver.localContent,
-    // What is hosted is on this node alone.
-    isAllowed: (repository) => isAllowed(repository) && !hosted.isHosted(repository),
-    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
-    warm: (request, { signal }) => warming.warm({ ...request, signal }),
-  }
-
-  // 9. The webhooks, which are told until the last client is drained.
+  // 8. The webhooks, which are told until the last client is drained.
   const webhooks = new Webhooks(options.webhooks ?? [], {
     version: options.version ?? UNKNOWN_VERSION,
     proxies: options.upstreams?.proxies,
@@ -171,7 +170,7 @@ export async function wireAgent(
   cleanup.add((limits) => webhooks.close(limits))
   await webhooks.open()
 
-  // 10. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
+  // 9. The registry API. Clients and peers are drained at the same time, so that both are done after `drainMs`.
   const registryServer = createRegistryServer({
     ...options,
     ...(await accessParts(options, core)),
@@ -187,10 +186,10 @@ export async function wireAgent(
     Promise.all([registryServer.drain({ timeoutMs: drainMs }), peers?.leave({ drainMs })]),
   )
 
-  // 11. What is copied into buckets, which reads images as clients do.
+  // 10. What is copied into buckets, which reads images as clients do.
   const copies = await openCopies(options, core, cleanup)
 
-  // 12. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
+  // 11. What did not have to come from upstream, what this node has done lately, the reports, and what an operator may do to the stored content.
   const savings = new Savings({
     ledger: store.savings,
     zone: options.peers?.zone,
@@ -218,19 +217,23 @@ export async function wireAgent(
   const collecting = hosted.hasRules ? new Repeated((limits) => collectAndTell(upkeep, limits)) : undefined
   cleanup.add(() => collecting?.stop())
 
+  // 12. What the peers may ask of this node.
+  const localNode: LocalNode = {
+    localContent: resolver.localContent,
+    // What is hosted on this node's disk is on this node alone.
+    isAllowed: (repository) => (hosted.isHosted(repository) ? hosted.isShared : isAllowed(repository)),
+    tag: (repository, tag, tagOptions) => resolver.tagHead(repository, tag, tagOptions),
+    warm: (request, { signal }) => warming.warm({ ...request, signal }),
+    activity: () => reporter.activity(),
+  }
+
   // 13. The admin API. Warming stops before it, because the admin API waits for requests that are being warmed.
+  const administration = { tls: options.adminTls, reports: reporter, upkeep, warming, copies }
   const adminServer =
-    admin &&
-    createAdminServer({
-      listen: admin,
-      auth: options.adminAuth,
-      tls: options.adminTls,
-      reports: reporter,
-      upkeep,
-      warming,
-      copies,
-    })
-  cleanup.add(() => adminServer?.stop())
+    admin && createAdminServer({ ...administration, listen: admin, auth: options.adminAuth })
+  const metricsServer =
+    metricsListen && createAdminServer({ ...administration, listen: metricsListen, offer: 'monitoring' })
+  cleanup.add(() => Promise.all([adminServer?.stop(), metricsServer?.stop()]))
   cleanup.add(() => warming.stop())
 
   // 14. The server of `agent import`, at a socket in the data folder: whoever imports decides what a tag is.
@@ -240,7 +243,16 @@ export async function wireAgent(
   )
   cleanup.add(() => controlServer.stop())
 
-  return { ...core, localNode, registryServer, adminServer, controlServer, collecting, copies }
+  return {
+    ...core,
+    localNode,
+    registryServer,
+    adminServer,
+    metricsServer,
+    controlServer,
+    collecting,
+    copies,
+  }
 }
 
 /** The peers, whose code is loaded by an agent that has any. */
@@ -271,14 +283,14 @@ async function openClientResolver(
     defaultNamespace = DEFAULT_NAMESPACE,
     hosted: hostedOptions = { names: [] },
   }: AgentOptions,
-  { store, resolver }: Pick<Core, 'store' | 'resolver'>,
+  { store, resolver, objectStore }: Pick<Core, 'store' | 'resolver' | 'objectStore'>,
   cleanup: CleanupStack,
 ): Promise<{
   readonly hosted: Hosted
   readonly sources: LocalSources
   readonly clientResolver: Resolver
 }> {
-  const hosted = openHosted(hostedOptions, store, resolver.localContent)
+  const hosted = openHosted(hostedOptions, store, resolver.localContent, objectStore?.hosted)
   cleanup.add(() => hosted.close())
   const sources = await openSources(given, store, defaultNamespace)
   cleanup.add(() => sources.close())
@@ -287,9 +299,18 @@ async function openClientResolver(
   return { hosted, sources, clientResolver: hosted.resolver(cacheResolver) }
 }
 
+/** Names what was pushed to this node before hosted repositories were moved to a bucket. */
+async function unservedWarning(hosted: Hosted): Promise<readonly string[]> {
+  const names = (await hosted.unserved()).map(repositoryKey)
+  if (names.length === 0) return []
+  return [
+    `hosted repositories on this node's disk (${names.length}) are not in the object store, and are not served, such as ${names[0]}: start the agent without objectStore.hosted, and copy their images to the bucket with \`agent copy\``,
+  ]
+}
+
 /** Loads what an object store needs only when there is one. */
 async function openObjectStore(
-  { objectStore, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
+  { objectStore, hosted, patience, upstreams = {}, version = UNKNOWN_VERSION }: AgentOptions,
   { store, lanes }: Pick<Core, 'store'> & { readonly lanes: LanePool },
   cleanup: CleanupStack,
 ): Promise<ObjectStore | undefined> {
@@ -299,7 +320,16 @@ async function openObjectStore(
   const { proxies, lookup } = upstreams
   const deadlines = { ...DEFAULT_DEADLINES, ...upstreams.deadlines }
   const bodies = createBodyClient({ caFile, acceptInvalidCerts, proxies, lookup, deadlines, lanes })
-  const opened = new ObjectStore(objectStore, { userAgent: `leat/${version}`, proxies, bodies, store })
+  const names = new HostedNames(hosted?.names ?? [])
+  const isHosted = (repository: Repository): boolean => names.isHosted(repository)
+  const opened = new ObjectStore(objectStore, {
+    userAgent: `leat/${version}`,
+    proxies,
+    bodies,
+    store,
+    isHosted,
+    answerMs: patience?.sizeTimeoutMs,
+  })
   cleanup.add(() => opened.close())
   return opened
 }

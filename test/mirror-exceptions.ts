@@ -71,6 +71,10 @@ export const TESTED_THROUGH: Readonly<Record<string, readonly string[]>> = {
     'object-store/upload/fill-policy.ts',
     'object-store/upload/upload-queue.ts',
   ],
+  'object-store/hosted/hosted-objects.test.ts': [
+    'object-store/hosted/hosted-contents.ts',
+    'object-store/hosted/hosted-tags.ts',
+  ],
   'object-store/reading/bucket-source.test.ts': ['object-store/reading/bucket-names.ts'],
   'object-store/reading/read-ranges.test.ts': ['object-store/reading/range-in-memory.ts'],
   'object-store/credentials/credential-chain.test.ts': [

@@ -15,7 +15,7 @@ const ANY_PORT = { host: '127.0.0.1', port: 0 }
 const STATE: AgentState = {
   startedAt: 0,
   isStopping: () => false,
-  addresses: () => ({ registry: undefined, admin: undefined }),
+  addresses: () => ({ registry: undefined, admin: undefined, metrics: undefined }),
 }
 
 async function wire(t: TestContext): Promise<{ parts: AgentParts; cleanup: CleanupStack }> {

@@ -14,6 +14,8 @@ const PACKAGES: Record<string, string> = {
   docker: 'docker.io',
   'docker-registry': 'docker-registry',
   dockerd: 'docker.io',
+  dpkg: 'dpkg',
+  'dpkg-deb': 'dpkg',
   etcd: 'etcd-server',
   fish: 'fish',
   git: 'git',
@@ -35,6 +37,7 @@ const PACKAGES: Record<string, string> = {
   tini: 'tini',
   tmux: 'tmux',
   unshare: 'util-linux',
+  useradd: 'passwd',
   wget: 'wget',
   zsh: 'zsh',
 }

@@ -14,7 +14,6 @@ import { slowBytes } from './cluster/lab/slow-bytes.ts'
 import { staggeredNodes } from './cluster/lab/staggered-nodes.ts'
 import { unevenNetwork } from './cluster/lab/uneven-network.ts'
 import { membership } from './cluster/membership/members.ts'
-import { peerTransfer } from './cluster/peer-transfer.ts'
 import { rollout } from './cluster/rollout/rollout.ts'
 
 const NODES = 16
@@ -23,13 +22,12 @@ const LINK = 64 * MBIT
 /** How many cores are busy when all nodes receive at the rate of their links. */
 const CORES_FOR_ALL = 8
 
-/** Agents as peers: two of them, very many simulated members, and a cluster in network namespaces of this machine. */
+/** Many agents as peers: very many simulated members, and a cluster in network namespaces of this machine. */
 export async function cluster(context: Context): Promise<void> {
   if (context.settings.agentEntry === undefined) {
     context.report({ name: 'peers', figures: [], checks: [], notes: ['only the agent is measured'] })
     return
   }
-  await peerTransfer(context)
   await membership(context)
   const missing = missingRequirement()
   if (missing !== undefined) {

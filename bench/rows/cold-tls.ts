@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { makeCertificates } from '../../testkit/certificates.ts'
 import { Client } from '../client/client.ts'
@@ -11,6 +11,7 @@ import { Nginx } from '../servers/nginx.ts'
 import { untilStored } from '../servers/stored.ts'
 import { ratios } from '../stats.ts'
 import type { Fetch, Fetched } from '../tls/https-process.ts'
+import { touchMemory } from '../touched-memory.ts'
 
 const MIB = 1 << 20
 const SIZE = 256 * MIB
@@ -30,7 +31,6 @@ export function coldTls(context: Context): Promise<void> {
     const bare = new BareProcess()
     resources.add(bare)
     const repetitions = Math.min(context.repetitions, 5)
-    // New pages of a virtual machine are dear the first time, which is not what is measured.
     touchMemory(`${folder.path}/touched`, (repetitions + 1) * 3 * SIZE)
     const main: number[] = []
     const all: number[] = []
@@ -68,18 +68,6 @@ export function coldTls(context: Context): Promise<void> {
       notes: ['the memory for the files was touched first', 'processor time is counted in units of 10 ms'],
     })
   })
-}
-
-/** Writes a file of so many bytes and removes it: the file system takes the same memory again. */
-function touchMemory(file: string, bytes: number): void {
-  const piece = Buffer.alloc(4 * MIB, 1)
-  const fd = openSync(file, 'w')
-  try {
-    for (let written = 0; written < bytes; ) written += writeSync(fd, piece)
-  } finally {
-    closeSync(fd)
-    rmSync(file)
-  }
 }
 
 class BareProcess {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as v from 'valibot'
 import { Background } from '../rows/store/background.ts'
@@ -15,6 +16,7 @@ const Evicted = v.object({ is: v.literal('done'), blobs: v.number() })
 const AllRight = v.object({ is: v.literal('done'), found: v.literal(0) })
 
 const STOP_WITHIN_MS = 5000
+const EVICTED_MS = 5000
 
 /** The agent's report about its store. */
 export async function storeStatus(agent: Agent): Promise<v.InferOutput<typeof Status>['store']> {
@@ -25,6 +27,16 @@ export async function storeStatus(agent: Agent): Promise<v.InferOutput<typeof St
 /** Makes the agent evict blobs until no more than `toBytes` are left. Returns how many were evicted. */
 export async function evict(agent: Agent, toBytes: number): Promise<number> {
   return v.parse(Evicted, await lastLine(agent, 'gc', { toBytes })).blobs
+}
+
+/** Evicts everything. A blob that is still read is not evicted, so eviction is repeated until these are gone. */
+export async function evictAll(agent: Agent, digests: readonly string[]): Promise<void> {
+  const giveUpAt = performance.now() + EVICTED_MS
+  while (digests.some((digest) => existsSync(agent.storedFile(digest)))) {
+    if (performance.now() > giveUpAt) throw new Error('the agent does not evict a blob')
+    await evict(agent, 0)
+    await wait(10)
+  }
 }
 
 /** Makes the agent verify its store repeatedly, by default as fast as it can. */

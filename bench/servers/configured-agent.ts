@@ -10,13 +10,17 @@ export type Variables = Readonly<Record<`LEAT_${string}`, string>>
 /** The agent does not verify its store during a measurement. */
 export const NO_SCRUB: Variables = { LEAT_SCRUB_RATE: '0' }
 
-/** Starts an agent with these settings, which replace those of an earlier agent in the same folder. */
+/**
+ * Starts an agent with these settings, which replace those of an earlier agent in the same folder. `config`: more lines of its
+ * configuration file.
+ */
 export async function startConfiguredAgent(
   context: Context,
   resources: Resources,
   folder: string,
   upstreamPort: number,
   variables: Variables,
+  config = '',
 ): Promise<Agent> {
   mkdirSync(folder, { recursive: true })
   const file = join(folder, 'settings.env')
@@ -25,7 +29,7 @@ export async function startConfiguredAgent(
   const { settings, group, peaks } = context
   const nodeArgs = [...settings.nodeArgs, `--env-file=${file}`]
   const setting = new Context(group, { ...settings, nodeArgs }, peaks, (row) => context.report(row))
-  const agent = await setting.agent(folder, upstreamPort)
+  const agent = await setting.agent(folder, upstreamPort, config)
   if (agent === undefined) throw new Error('this row needs the agent')
   return resources.add(agent)
 }

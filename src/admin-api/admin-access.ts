@@ -29,6 +29,7 @@ const RIGHTS: Readonly<Record<AdminRoute['kind'], 'none' | 'read' | 'change'>> =
   status: 'read',
   pulls: 'read',
   history: 'read',
+  swarm: 'read',
   blobs: 'read',
   images: 'read',
   events: 'read',

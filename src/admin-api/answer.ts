@@ -2,17 +2,20 @@ import type { Parsed } from '../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../schemas/content-report.ts'
 import type { EventLine } from '../schemas/event-report.ts'
 import type { HistoryReport } from '../schemas/history-report.ts'
+import type { SwarmActivityReport } from '../schemas/peer-report.ts'
 import type { PullsReport } from '../schemas/pull-report.ts'
 import type { StatusReport } from '../schemas/status-report.ts'
 import type { WhyReport } from '../schemas/why-report.ts'
 import { pageFile } from './page.ts'
-import { PATHS, type ReadRoute } from './route.ts'
+import type { ReadRoute } from './route.ts'
 
 /** The reports of the agent about itself. */
 export interface Reports {
   status(): Promise<StatusReport>
   pulls(): PullsReport
   history(): HistoryReport
+  /** Asks other agents of the swarm. */
+  swarm(): Promise<SwarmActivityReport>
   blobs(): AsyncIterable<BlobReport>
   images(): AsyncIterable<ImageReport>
   /** What happens from now on, until the abort; undefined when there are too many followers already. */
@@ -75,6 +78,8 @@ export async function answerRead(
       return jsonAnswer(200, reports.pulls())
     case 'history':
       return jsonAnswer(200, reports.history())
+    case 'swarm':
+      return jsonAnswer(200, await reports.swarm())
     case 'blobs':
       return { status: 200, contentType: JSON_LINES, body: reports.blobs() }
     case 'images':
@@ -86,7 +91,7 @@ export async function answerRead(
     case 'invalid':
       return errorAnswer(400, route.problem)
     case 'unknown':
-      return errorAnswer(404, `nothing is at this path; there are / and ${PATHS.join(', ')}`)
+      return errorAnswer(404, `nothing is at this path; there are ${route.known.join(', ')}`)
   }
 }
 

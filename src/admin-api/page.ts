@@ -17,6 +17,7 @@ const PAGE_FILES = {
   '/page/polling.js': SCRIPT,
   '/page/token.js': SCRIPT,
   '/page/sections/byte-sources.js': SCRIPT,
+  '/page/sections/first-steps.js': SCRIPT,
   '/page/sections/flights.js': SCRIPT,
   '/page/sections/history.js': SCRIPT,
   '/page/sections/images.js': SCRIPT,
@@ -27,6 +28,9 @@ const PAGE_FILES = {
   '/page/sections/upstreams.js': SCRIPT,
   '/page/sections/waterfall.js': SCRIPT,
   '/page/sections/why.js': SCRIPT,
+  '/page/swarm/layout.js': SCRIPT,
+  '/page/swarm/picture.js': SCRIPT,
+  '/page/swarm/swarm.js': SCRIPT,
   /** The page words sizes, durations and the report of `agent why` as the command line does. */
   '/observe/copies-text.js': SCRIPT,
   '/observe/object-store-text.js': SCRIPT,

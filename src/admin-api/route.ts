@@ -9,11 +9,13 @@ export type ReadRoute =
         | 'status'
         | 'pulls'
         | 'history'
+        | 'swarm'
         | 'blobs'
         | 'images'
         | 'events'
-        | 'unknown'
     }
+  /** Nothing is at the path; `known` are the paths at which something is. */
+  | { readonly kind: 'unknown'; readonly known: readonly string[] }
   | { readonly kind: 'page'; readonly path: PagePath }
   /**
    * With `includesWarm` the agent is ready only when all images that are to be kept warm are stored, and with
@@ -59,6 +61,7 @@ const READS: Readonly<Record<string, (query: URLSearchParams) => ReadRoute>> = {
   '/api/v1/status': () => ({ kind: 'status' }),
   '/api/v1/pulls': () => ({ kind: 'pulls' }),
   '/api/v1/history': () => ({ kind: 'history' }),
+  '/api/v1/swarm': () => ({ kind: 'swarm' }),
   '/api/v1/blobs': () => ({ kind: 'blobs' }),
   '/api/v1/images': () => ({ kind: 'images' }),
   '/api/v1/events': () => ({ kind: 'events' }),
@@ -71,6 +74,8 @@ export const PATHS: readonly string[] = [
   ...new Set([...Object.keys(READS), ...Object.keys(COMMANDS), NOTIFICATIONS]),
 ].sort()
 const READ_METHODS = ['GET', 'HEAD']
+/** The paths of an address that is for monitoring alone. */
+const MONITORING_PATHS: readonly string[] = ['/metrics', '/healthz', '/readyz']
 
 /** A node on which pods start asks for an image within this time. */
 const ASKED_AFTER_SECONDS = 3600
@@ -97,10 +102,18 @@ export function adminRoute(method: string, target: string): AdminRoute {
   return { kind: 'method-not-allowed', allow: allowed.join(', ') }
 }
 
+/** The route at an address that offers metrics and health, and nothing else. */
+export function monitoringRoute(method: string, target: string): AdminRoute {
+  const [path = ''] = target.split('?', 1)
+  return MONITORING_PATHS.includes(path)
+    ? adminRoute(method, target)
+    : { kind: 'unknown', known: MONITORING_PATHS }
+}
+
 function readRoute(path: string, query: URLSearchParams): ReadRoute {
   if (isPagePath(path)) return { kind: 'page', path }
   const read = Object.hasOwn(READS, path) ? READS[path] : undefined
-  return read?.(query) ?? { kind: 'unknown' }
+  return read?.(query) ?? { kind: 'unknown', known: ['/', ...PATHS] }
 }
 
 function whyRoute(query: URLSearchParams): ReadRoute {

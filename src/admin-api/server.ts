@@ -11,11 +11,13 @@ import { sendJsonLines } from './json-lines.ts'
 import { isAllowedOnLoopback, isLoopbackHost } from './loopback-host.ts'
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-request.ts'
 import { answerNotification, type Notifications } from './notifications.ts'
-import { type AdminRoute, adminRoute } from './route.ts'
+import { type AdminRoute, adminRoute, monitoringRoute } from './route.ts'
 
 export interface AdminServerOptions {
   readonly listen: { readonly host: string; readonly port: number }
-  /** Default: every client may do everything. */
+  /** `monitoring`: metrics and health, and nothing else; default: everything. */
+  readonly offer?: 'everything' | 'monitoring'
+  /** Default: every client may do everything that is offered. */
   readonly auth?: AdminAuth | undefined
   /** With a certificate the port serves TLS only. */
   readonly tls?: CertificateFiles | undefined
@@ -123,7 +125,7 @@ async function respond(
   const disconnected = new AbortController()
   response.once('close', () => disconnected.abort())
   const { url = '/', method = 'GET' } = request
-  const route = adminRoute(method, url)
+  const route = options.offer === 'monitoring' ? monitoringRoute(method, url) : adminRoute(method, url)
   // Any other body is not read, so the connection cannot be reused.
   const isBodyRead = route.kind === 'command' || route.kind === 'notification'
   if (hasBody(request) && !isBodyRead) response.setHeader('Connection', 'close')

@@ -65,10 +65,11 @@ function checkAll(
   return settings
 }
 
-function checkAddresses({ listen, admin, peerListen, peersSecretFile }: Settings): void {
+function checkAddresses({ listen, admin, metricsListen, peerListen, peersSecretFile }: Settings): void {
   const servers = [
     ['listen', listen] as const,
     ['admin', admin] as const,
+    ...(metricsListen === undefined ? [] : [['metricsListen', metricsListen] as const]),
     ...(peersSecretFile === undefined ? [] : [['peerListen', peerListen] as const]),
   ]
   for (const [index, [name, address]] of servers.entries()) {

@@ -123,6 +123,14 @@ export const SETTINGS = Object.freeze({
     help: 'PEM file of the authority of the admin address; commands then use TLS',
     example: '/etc/leat/admin-ca.pem',
   }),
+  metricsListen: setting<SocketAddress | undefined>({
+    flag: 'metrics-listen',
+    format: address,
+    defaultValue: undefined,
+    defaultText: 'none',
+    help: 'address of /metrics, /healthz and /readyz alone, without a token; for Prometheus on another machine',
+    example: '10.0.0.7:5053',
+  }),
   data: setting({
     flag: 'data',
     format: path,

@@ -1,8 +1,6 @@
 import type { SharedLocks } from '../lib/async/shared-locks.ts'
 import type { Digest } from '../oci/digest.ts'
-import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts'
 import { type Repository, repositoryKey } from '../oci/names/repository.ts'
-import { Failure } from '../ports/failure.ts'
 import type { HostedStore } from '../ports/hosted/hosted-store.ts'
 import type {
   HostedRegistry,
@@ -12,7 +10,8 @@ import type {
   Uploads,
 } from '../ports/hosted.ts'
 import type { LocalContent } from '../ports/local-content.ts'
-import { checkManifest } from './manifest-check.ts'
+import { checkManifest } from './manifests/manifest-check.ts'
+import type { UploadOutcome } from './uploads/hosted-uploads.ts'
 
 interface HostedImagesOptions {
   readonly store: HostedStore
@@ -53,12 +52,6 @@ export class HostedImages implements HostedRegistry {
     push: ManifestToPush,
   ): Promise<{ readonly pushed: PushedManifest } | { readonly refusal: ManifestRefusal }> {
     const { bytes, tags } = push
-    if (bytes.length > MAX_MANIFEST_BYTES) {
-      throw new Failure(
-        'too-large',
-        `The manifest has ${bytes.length} bytes; ${MAX_MANIFEST_BYTES} are allowed.`,
-      )
-    }
     const checked = checkManifest(push)
     if ('refusal' in checked) return checked
     const { digest, mediaType, references, needed, subject } = checked.manifest
@@ -103,5 +96,15 @@ export class HostedImages implements HostedRegistry {
   ): Promise<boolean> {
     const { store, locks } = this.#options
     return locks.exclusive(repositoryKey(repository), () => remove(store.catalog))
+  }
+}
+
+/** An upload becomes a blob with a link. The lock of its repository is held shared while the link is made. */
+export function linkedUploads(locks: SharedLocks): UploadOutcome {
+  return {
+    publish: (content, { repository, digest }, options) => {
+      const link = { repository, kind: 'blob', mediaType: undefined, tags: [] } as const
+      return locks.shared(repositoryKey(repository), () => content.publish(digest, link, options))
+    },
   }
 }

@@ -14,8 +14,8 @@ import type {
   ManifestAnswer,
   Resolver,
 } from '../ports/resolver.ts'
-import { PushedManifests } from './pushed-manifests.ts'
-import { describeReferrer, indexOfReferrers, type ReferrerDescriptor } from './referrers-index.ts'
+import { PushedManifests } from './manifests/pushed-manifests.ts'
+import { describeReferrer, indexOfReferrers, type ReferrerDescriptor } from './manifests/referrers-index.ts'
 import type { YoungLinks } from './young-links.ts'
 
 type Options = { readonly signal: AbortSignal }

@@ -1,11 +1,15 @@
+import { RateLimiter } from '../lib/async/rate-limiter.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
+import type { HostedBucket } from '../ports/hosted/hosted-bucket.ts'
 import type { BodyClient } from '../ports/object-store/body-client.ts'
 import type { Registry } from '../ports/registry.ts'
 import { Bucket } from './client/bucket.ts'
 import type { BucketProxies } from './client/bucket-requests.ts'
 import { ObjectBodies } from './client/object-bodies.ts'
+import { BucketAsUpstream } from './hosted/bucket-as-upstream.ts'
+import { HostedObjects } from './hosted/hosted-objects.ts'
 import { DistributionLayout } from './layout/distribution.ts'
 import type { Layout } from './layout/layout.ts'
 import { OciRegistryLayout } from './layout/oci-registry.ts'
@@ -13,6 +17,7 @@ import type { ObjectStoreOptions } from './options/store-options.ts'
 import { BucketNames } from './reading/bucket-names.ts'
 import { BucketSource } from './reading/bucket-source.ts'
 import { ObjectStoreRegistry } from './reading/object-store-registry.ts'
+import { ContentUpload } from './upload/content-upload.ts'
 import type { UploadStore } from './upload/upload-store.ts'
 import { Uploads, type UploadsState } from './upload/uploads.ts'
 
@@ -28,6 +33,10 @@ export interface ObjectStoreParts {
   readonly bodies: BodyClient
   /** What is uploaded is read from it. */
   readonly store: UploadStore
+  /** Which repositories take pushes of clients. */
+  readonly isHosted: (repository: Repository) => boolean
+  /** How long the bucket may take to say what hosted repositories have; default: 5 s. */
+  readonly answerMs?: number | undefined
 }
 
 export interface ObjectStoreState {
@@ -53,6 +62,9 @@ export class ObjectStore {
   readonly #source: BucketSource
   readonly #names: BucketNames
   readonly #uploads: Uploads | undefined
+  readonly #isHosted: (repository: Repository) => boolean
+  /** The hosted repositories that are in it; undefined: they are elsewhere. */
+  readonly hosted: HostedBucket | undefined
 
   constructor(options: ObjectStoreOptions, parts: ObjectStoreParts) {
     const bucket = new Bucket({ ...parts, bucket: options, deadlineMs: REQUEST_DEADLINE_MS })
@@ -70,8 +82,16 @@ export class ObjectStore {
     this.#bodies = bodies
     this.#source = source
     this.#names = new BucketNames({ bucket, layout, source })
-    const { store } = parts
-    this.#uploads = isReadOnly ? undefined : new Uploads({ bucket, layout: distribution, store, options })
+    const { store, isHosted, answerMs } = parts
+    this.#isHosted = isHosted
+    this.#uploads = isReadOnly
+      ? undefined
+      : new Uploads({ bucket, layout: distribution, store, options, isHosted })
+    const contents = new ContentUpload({ bucket, rate: new RateLimiter(undefined) })
+    this.hosted =
+      options.hosted === true
+        ? new HostedObjects({ bucket, layout: distribution, contents, source, answerMs })
+        : undefined
   }
 
   /** What reports say of it. */
@@ -110,9 +130,14 @@ export class ObjectStore {
     await this.#uploads?.idle()
   }
 
-  /** Upstream, with this bucket before it. */
+  /** Upstream, with this bucket before it, and in its place for the hosted repositories that the bucket has. */
   registry(upstream: Registry): Registry {
-    return new ObjectStoreRegistry({ upstream, source: this.#source, names: this.#names })
+    const source = this.#source
+    const next = new ObjectStoreRegistry({ upstream, source, names: this.#names })
+    const objects = this.hosted
+    return objects === undefined
+      ? next
+      : new BucketAsUpstream({ isHosted: this.#isHosted, objects, source, next })
   }
 
   async close(): Promise<void> {

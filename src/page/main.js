@@ -3,6 +3,7 @@ import { announce } from './announcements.js'
 import { fetchJson, LoginNeeded } from './api.js'
 import { byId, setText } from './dom.js'
 import { pollWhileVisible } from './polling.js'
+import { showFirstSteps } from './sections/first-steps.js'
 import { showFlights } from './sections/flights.js'
 import { showHistory } from './sections/history.js'
 import { showImages } from './sections/images.js'
@@ -12,6 +13,7 @@ import { showPulls } from './sections/pulls.js'
 import { showSources } from './sections/sources.js'
 import { showUpstreams } from './sections/upstreams.js'
 import { hideWhy, showWhy } from './sections/why.js'
+import { showSwarm } from './swarm/swarm.js'
 
 /** @typedef {import('../schemas/status-report.ts').StatusReport} StatusReport */
 /** @typedef {import('../schemas/pull-report.ts').PullsReport} PullsReport */
@@ -31,6 +33,7 @@ pollWhileVisible(
     const status = /** @type {StatusReport} */ (await fetchJson('api/v1/status', { signal }))
     showReadiness(status)
     showName(status.name)
+    showFirstSteps(status)
     showOverview(status)
     showFlights(status.flights)
     showSources(status.sources)
@@ -44,6 +47,8 @@ pollWhileVisible(
     }
     showPulls(pulls.pulls)
     await showHistory({ signal })
+    // It may take a second and a half, for which nothing else waits.
+    showSwarm(status.peers !== null, { signal }).catch(() => {})
     const { blobs, bytes } = status.store
     showImages(`${version} ${blobs} ${bytes}`, { signal }).catch(() => {})
   },

@@ -1,7 +1,7 @@
 import type { LanePool } from '../lanes/lane-pool.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Want } from '../ports/source.ts'
-import type { AvailabilityReport, SwarmReport } from '../schemas/peer-report.ts'
+import type { AvailabilityReport, MemberActivity, SwarmReport } from '../schemas/peer-report.ts'
 import { contactOf, Owners } from './client/owners.ts'
 import { PeerTransfers } from './client/peer-transfers.ts'
 import { SwarmClient } from './client/swarm-client.ts'
@@ -10,7 +10,7 @@ import type { Member } from './identity/member.ts'
 import type { Pseudonyms } from './identity/pseudonyms.ts'
 import type { Membership } from './membership/membership.ts'
 import type { Address } from './peer-options.ts'
-import { reportContentPeers, reportSwarm } from './peer-report.ts'
+import { reportActivities, reportContentPeers, reportSwarm } from './peer-report.ts'
 import type { LocalNode } from './server/local-node.ts'
 import { SwarmServer } from './server/swarm-server.ts'
 import { Tracker } from './tracker/tracker.ts'
@@ -45,6 +45,8 @@ export interface PeerTimeouts {
   readonly trackerSilenceMs?: number | undefined
   /** How long the answers to "who has this digest" may take. */
   readonly whoHasMs?: number | undefined
+  /** How long the answers to "what do you do" may take. */
+  readonly activityMs?: number | undefined
   /** The clock by which members are silent or slow, and by which the download rate is measured. */
   readonly now?: (() => number) | undefined
 }
@@ -82,9 +84,9 @@ export class PeerNetwork {
     this.#timeouts = timeouts
     this.#peerClient = new PeerClient({ credentials, resources, lanes, limits: timeouts.connections })
     this.#owners = new Owners(membership)
-    const { whoHasMs } = timeouts
+    const { whoHasMs, activityMs } = timeouts
     const [owners, peerClient] = [this.#owners, this.#peerClient]
-    this.client = new SwarmClient({ membership, owners, peerClient, pseudonyms, whoHasMs })
+    this.client = new SwarmClient({ membership, owners, peerClient, pseudonyms, whoHasMs, activityMs })
   }
 
   static async open(options: PeerNetworkOptions): Promise<PeerNetwork> {
@@ -143,6 +145,11 @@ export class PeerNetwork {
   async whoHas(digest: Digest): Promise<AvailabilityReport | undefined> {
     const found = await this.client.whoHas(digest)
     return found && { ...found, holders: reportContentPeers(found.holders) }
+  }
+
+  /** Asks the other members what they do. */
+  async askActivities(): Promise<readonly MemberActivity[]> {
+    return reportActivities(await this.client.askActivities())
   }
 
   /** Says goodbye, and lets the exchanges in which peers are given content end for `drainMs`. */

@@ -1,6 +1,7 @@
-import type { AgentReport, ContentPeerReport, SwarmReport } from '../schemas/peer-report.ts'
+import type { AgentReport, ContentPeerReport, MemberActivity, SwarmReport } from '../schemas/peer-report.ts'
 import { type Member, PEER_PROTOCOL } from './identity/member.ts'
 import type { Membership } from './membership/membership.ts'
+import type { AskedActivity } from './sharing/request-activity.ts'
 import { addressOf, type PeerStats } from './transfer/peer-stats.ts'
 import type { ContentLocation } from './transfer/who-has.ts'
 
@@ -18,7 +19,14 @@ export function reportSwarm(membership: Membership, peerStats: PeerStats): Swarm
       given: givenBytes,
     }
   })
-  return { self: agentReport(membership.self), members }
+  const taking = [...peerStats.underWay()].flatMap(({ direction, digest, name }) =>
+    direction === 'taken' ? [{ digest, from: name }] : [],
+  )
+  return { self: agentReport(membership.self), members, taking }
+}
+
+export function reportActivities(asked: readonly AskedActivity[]): MemberActivity[] {
+  return asked.map(({ member, activity = null }) => ({ ...agentReport(member), self: false, activity }))
 }
 
 export function reportContentPeers(found: readonly ContentLocation[]): ContentPeerReport[] {

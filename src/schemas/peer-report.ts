@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { bytes, span, time } from './units.ts'
+import { bytes, bytesBySource, count, span, time } from './units.ts'
 
 /** An agent of the swarm. Its peers connect to `address`. */
 const AgentReport = v.object({ name: v.string(), address: v.string(), zone: v.nullable(v.string()) })
@@ -22,11 +22,64 @@ const PeerReport = v.object({
 })
 export type PeerReport = v.InferOutput<typeof PeerReport>
 
+/** A content that this node takes from a peer now. */
+export interface TakingReport {
+  readonly digest: string
+  readonly from: string
+}
+
 /** The swarm as this node knows it. */
 export interface SwarmReport {
   readonly self: AgentReport
   readonly members: PeerReport[]
+  readonly taking: readonly TakingReport[]
 }
+
+/** A transfer of an agent that is under way. */
+const TransferActivity = v.object({
+  digest: v.pipe(v.string(), v.maxLength(200)),
+  kind: v.picklist(['manifest', 'blob']),
+  /** The peer or the host that brings it; null while nobody does. */
+  from: v.nullable(v.pipe(v.string(), v.maxLength(255))),
+  /** `from` is the name of a peer. */
+  isPeer: v.boolean(),
+  position: bytes,
+  size: v.nullable(bytes),
+})
+export type TransferActivity = v.InferOutput<typeof TransferActivity>
+
+/** A member answers with so many of its transfers. */
+export const MAX_TRANSFERS = 32
+
+/** What an agent does now, and has done since its start. */
+export const ActivityReport = v.object({
+  served: bytesBySource,
+  fetched: v.object({ peer: bytes, objectStore: bytes, upstream: bytes }),
+  store: v.object({ blobs: count, bytes }),
+  /** How many of the images that it keeps warm are completely stored, and how many are not. */
+  warm: v.object({ stored: count, missing: count }),
+  /** The first 32 transfers that are under way. */
+  transfers: v.pipe(v.array(TransferActivity), v.maxLength(MAX_TRANSFERS)),
+})
+export type ActivityReport = v.InferOutput<typeof ActivityReport>
+
+const MemberActivity = v.object({
+  ...AgentReport.entries,
+  /** It is this node. */
+  self: v.boolean(),
+  /** null for an agent that has not answered. */
+  activity: v.nullable(ActivityReport),
+})
+export type MemberActivity = v.InferOutput<typeof MemberActivity>
+
+/** What the agents of the swarm do now, as they answered when they were asked for this report. */
+export const SwarmActivityReport = v.object({
+  /** How many other agents are known now. */
+  count,
+  /** This node comes first, then the other agents that were asked, at most 64. */
+  members: v.array(MemberActivity),
+})
+export type SwarmActivityReport = v.InferOutput<typeof SwarmActivityReport>
 
 /** The swarm in the status of a node. */
 export const PeersReport = v.object({

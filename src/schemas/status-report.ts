@@ -75,7 +75,12 @@ export const StatusReport = v.object({
   name: v.string(),
   startedAt: time,
   /** `registry` is null until the registry API listens. */
-  addresses: v.object({ registry: v.nullable(v.string()), admin: v.nullable(v.string()) }),
+  addresses: v.object({
+    registry: v.nullable(v.string()),
+    admin: v.nullable(v.string()),
+    /** Of metrics and health alone; null without one. Earlier versions do not say. */
+    metrics: v.optional(v.nullable(v.string())),
+  }),
   data: v.string(),
   /** Patterns of the repositories that take pushes, as the settings name them; earlier versions do not say. */
   hosted: v.optional(v.array(v.string())),
@@ -130,6 +135,8 @@ export const StatusReport = v.object({
     since: v.nullable(v.string()),
     registries: v.array(v.object({ registry: v.string(), ...savedAmounts })),
   }),
+  /** How many of the images that the settings keep warm are completely stored, and how many are not; earlier versions do not say. */
+  warm: v.optional(v.object({ stored: count, missing: count })),
   upstreams: v.array(
     v.object({
       host: v.string(),

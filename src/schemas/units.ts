@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 
-/** The values of which reports consist. */
+// The values of which reports consist. Their comments are the descriptions of the fields that have none of their own.
 export const count = v.pipe(v.number(), v.minValue(0))
 export const bytes = v.pipe(v.number(), v.minValue(0))
 /** A duration in milliseconds. */

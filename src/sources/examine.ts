@@ -15,11 +15,12 @@ type Images = ReturnType<typeof namedImages>
 
 /**
  * The states of the sources as this process would see them, without a store. Whoever starts no agent learns by it what one
- * with these settings would find.
+ * with these settings would find. `patienceMs`: how long a source is waited for.
  */
 export async function examineSources(
   options: readonly SourceOptions[],
   defaultRegistry: string,
+  patienceMs?: number,
 ): Promise<readonly SourceState[]> {
   const verifier = new FileVerifier()
   const daemons: ExaminedDocker[] = []
@@ -33,7 +34,7 @@ export async function examineSources(
   })
   const hidden = new HiddenImages(listed.map(({ source }) => source))
   try {
-    return await new SourceStates(listed, hidden).read()
+    return await new SourceStates(listed, hidden, patienceMs).read()
   } finally {
     await hidden.close()
     await Promise.all([verifier.close(), ...daemons.map((daemon) => daemon.close())])

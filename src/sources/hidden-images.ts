@@ -24,8 +24,8 @@ interface ImageName {
 
 /** An image that was compared is not compared again for this long, unless its tag gives another digest. */
 const COMPARED_MS = 60_000
-/** The sources have this long to say what they have under one name. */
-const PATIENCE_MS = 10_000
+/** The sources have this long to say what they have under one name. No client waits for it. */
+const PATIENCE_MS = 60_000
 const MOST_WAITING = 1_000
 const MOST_REMEMBERED = 2_000
 /** A report names so many hidden images of a source at most. */
@@ -67,8 +67,9 @@ export class HiddenImages {
   ): Promise<readonly (readonly HiddenImage[])[]> {
     const found = this.#sources.map((): HiddenImage[] => [])
     for (const repository of repeated(repositories.flat(), repositoryKey)) {
+      if (signal.aborted) break
       for (const tag of await this.#sharedTags(repository, signal)) {
-        if (signal.aborted) return found
+        if (signal.aborted) break
         const hidden = await this.#compare({ repository, tag }, signal)
         for (const [source, image] of hidden) {
           const list = found[source]

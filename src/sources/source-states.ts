@@ -25,19 +25,25 @@ export interface ListedSource {
 
 /** Counting the images of a folder means to walk through it, so a state is shown for this long. */
 const FRESH_MS = 5_000
-/** A report does not wait longer for a source. */
+/** A report does not wait longer for the sources. */
 const PATIENCE_MS = 2_000
 
 /** The states of all sources, for reports. */
 export class SourceStates {
   readonly #sources: readonly ListedSource[]
   readonly #hidden: Pick<HiddenImages, 'find'>
+  readonly #patienceMs: number
   readonly #reading = new SharedWork<readonly SourceState[]>()
   #known: { readonly readAt: number; readonly states: readonly SourceState[] } | undefined
 
-  constructor(sources: readonly ListedSource[], hidden: Pick<HiddenImages, 'find'>) {
+  constructor(
+    sources: readonly ListedSource[],
+    hidden: Pick<HiddenImages, 'find'>,
+    patienceMs = PATIENCE_MS,
+  ) {
     this.#sources = sources
     this.#hidden = hidden
+    this.#patienceMs = patienceMs
   }
 
   async read(): Promise<readonly SourceState[]> {
@@ -49,9 +55,13 @@ export class SourceStates {
   }
 
   async #readNow(): Promise<readonly SourceState[]> {
-    const listings = await Promise.all(this.#sources.map(listingOf))
+    const patienceMs = this.#patienceMs
+    const signal = AbortSignal.timeout(patienceMs)
+    const listings = await Promise.all(
+      this.#sources.map(({ source }) => listingOf(source, { signal, patienceMs })),
+    )
     const repositories = listings.map((listing) => listing.repositories ?? [])
-    const hidden = await this.#hidden.find(repositories, AbortSignal.timeout(PATIENCE_MS))
+    const hidden = await this.#hidden.find(repositories, signal)
     return this.#sources.map(({ source, isExclusive }, i) => ({
       name: source.name,
       isExclusive,
@@ -67,19 +77,26 @@ interface Listing {
   readonly problem: string | undefined
 }
 
-async function listingOf({ source }: ListedSource): Promise<Listing> {
-  const signal = AbortSignal.timeout(PATIENCE_MS)
+async function listingOf(
+  source: ListedSource['source'],
+  { signal, patienceMs }: { readonly signal: AbortSignal; readonly patienceMs: number },
+): Promise<Listing> {
   try {
     // A walk through a folder does not follow the signal.
     const repositories = await unlessAborted(source.repositories({ signal }), signal)
     return { repositories, problem: source.problem?.() }
   } catch (error) {
-    return { repositories: undefined, problem: problemOf(source.name, error, signal) }
+    const isLate = signal.aborted && !(error instanceof Failure)
+    const problem = isLate ? lateText(source.name, patienceMs) : problemOf(source.name, error)
+    return { repositories: undefined, problem }
   }
 }
 
-function problemOf(name: string, error: unknown, signal: AbortSignal): string {
+function lateText(name: string, patienceMs: number): string {
+  return `${name} has not listed its images within ${patienceMs / 1000} s.`
+}
+
+function problemOf(name: string, error: unknown): string {
   if (error instanceof Failure) return error.message
-  if (signal.aborted) return `${name} has not listed its images within ${PATIENCE_MS / 1000} s.`
   return `${name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`
 }

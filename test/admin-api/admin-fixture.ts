@@ -36,7 +36,11 @@ export class AdminFixture {
       port = 0,
       auth,
       tls,
-    }: { timeoutMs?: number; host?: string; port?: number } & Pick<AdminServerOptions, 'auth' | 'tls'> = {},
+      offer = 'everything',
+    }: { timeoutMs?: number; host?: string; port?: number } & Pick<
+      AdminServerOptions,
+      'auth' | 'tls' | 'offer'
+    > = {},
   ): Promise<number> {
     const upkeep = new Upkeep(this.store, 'docker.io')
     const warming = new Warming(this.warmTarget)
@@ -44,6 +48,7 @@ export class AdminFixture {
       listen: { host, port },
       auth,
       tls,
+      offer,
       reports,
       upkeep,
       warming,

@@ -15,6 +15,7 @@ const READS = [
   '/healthz',
   '/readyz',
   '/api/v1/status',
+  '/api/v1/swarm',
   '/api/v1/pulls',
   '/api/v1/history',
   '/api/v1/blobs',

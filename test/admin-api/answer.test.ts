@@ -102,6 +102,7 @@ test('a report that fails is a 500 without its message, a report that hangs is a
     status: () => Promise.reject(new Error('hunter2')),
     pulls: () => fixture.reporter.pulls(),
     history: () => fixture.reporter.history(),
+    swarm: () => fixture.reporter.swarm(),
     why: () => new Promise(() => {}),
     blobs: () => fixture.reporter.blobs(),
     events: (signal) => fixture.reporter.events(signal),

@@ -65,6 +65,7 @@ function workingReports(): Reports {
     status: () => fixture.reporter.status(),
     pulls: () => fixture.reporter.pulls(),
     history: () => fixture.reporter.history(),
+    swarm: () => fixture.reporter.swarm(),
     why: (subject) => fixture.reporter.why(subject),
     blobs: () => fixture.reporter.blobs(),
     events: (signal) => fixture.reporter.events(signal),

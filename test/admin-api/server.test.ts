@@ -62,3 +62,26 @@ test('start rejects with EADDRINUSE when the address is in use', async () => {
   const port = await fixture.startServer()
   await assert.rejects(fixture.startServer(undefined, { port }), { code: 'EADDRINUSE' })
 })
+
+test('an address for monitoring answers metrics and health, and nothing else', async () => {
+  const port = await fixture.startServer(undefined, { offer: 'monitoring' })
+  for (const path of ['/metrics', '/healthz', '/readyz', '/readyz?warm=1']) {
+    assert.equal((await sendRequest(port, path)).status, 200, path)
+    assert.equal((await sendRequest(port, path, { method: 'HEAD' })).status, 200, path)
+  }
+  const post = await sendRequest(port, '/metrics?a=b', { method: 'POST' })
+  assert.deepEqual([post.status, post.headers['allow']], [405, 'GET, HEAD'])
+  const json = { 'content-type': 'application/json' }
+  for (const [method, path] of [
+    ['GET', '/'],
+    ['GET', '/page/main.js'],
+    ['GET', '/api/v1/status'],
+    ['GET', '/api/v1/why?subject=alpine:3'],
+    ['POST', '/api/v1/gc'],
+    ['DELETE', '/api/v1/images'],
+  ] as const) {
+    const got = await sendRequest(port, path, { method, headers: json })
+    assert.equal(got.status, 404, `${method} ${path}`)
+    assert.match(got.body, /there are \/metrics, \/healthz, \/readyz"/)
+  }
+})

@@ -39,7 +39,7 @@ async function open(
 }
 
 /** Finds elements and attributes that the page does not have by itself, and links to other places. */
-const FOREIGN = `[...document.querySelectorAll('img, svg, iframe, object, embed, script:not([src="page/main.js"])')]
+const FOREIGN = `[...document.querySelectorAll('img, svg:not(.swarm-picture), iframe, object, embed, script:not([src="page/main.js"])')]
   .map((element) => element.outerHTML)
   .concat([...document.querySelectorAll('a[href]')].map((link) => link.getAttribute('href'))
     .filter((href) => !/^(#|api\\/v1\\/|metrics$|healthz$|readyz)/.test(href)))

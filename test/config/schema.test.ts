@@ -11,6 +11,7 @@ test('without sources the settings are the defaults', async () => {
     admin: { host: '127.0.0.1', port: 5051 },
     adminAuth: undefined,
     adminTls: undefined,
+    metricsListen: undefined,
     adminTokenFile: undefined,
     adminCa: undefined,
     data: './.leat',

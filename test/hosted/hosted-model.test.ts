@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { GarbageCollection } from '../../src/hosted/garbage/garbage-collection.ts'
 import { Retention } from '../../src/hosted/garbage/retention.ts'
-import { HostedImages } from '../../src/hosted/hosted-images.ts'
+import { HostedImages, linkedUploads } from '../../src/hosted/hosted-images.ts'
 import { HostedUploads } from '../../src/hosted/uploads/hosted-uploads.ts'
 import { SharedLocks } from '../../src/lib/async/shared-locks.ts'
 import type { Digest } from '../../src/oci/digest.ts'
@@ -47,7 +47,7 @@ function manifestBytes(n: number): Buffer {
 async function open(path: string): Promise<Node> {
   const store = await openStore({ path })
   const locks = new SharedLocks()
-  const uploads = new HostedUploads(store.hosted.uploads, locks)
+  const uploads = new HostedUploads(store.hosted.uploads, linkedUploads(locks))
   const cached = { state: async () => undefined }
   const registry = new HostedImages({ store: store.hosted, uploads, isHosted: () => true, cached, locks })
   return { store, registry, uploads, locks }

@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test'
-import { HostedImages } from '../../src/hosted/hosted-images.ts'
+import { HostedImages, linkedUploads } from '../../src/hosted/hosted-images.ts'
 import { HostedResolver } from '../../src/hosted/hosted-resolver.ts'
 import { HostedUploads } from '../../src/hosted/uploads/hosted-uploads.ts'
 import type { UploadLimits } from '../../src/hosted/uploads/limits.ts'
@@ -45,7 +45,7 @@ export async function hostedLab(t: TestContext, options: LabOptions = {}): Promi
     ...(maxBytes === undefined ? {} : { maxBytes: { bytes: maxBytes } }),
   })
   const locks = new SharedLocks()
-  const uploads = new HostedUploads(store.hosted.uploads, locks, limits)
+  const uploads = new HostedUploads(store.hosted.uploads, linkedUploads(locks), limits)
   t.after(() => uploads.close())
   const hostedNames = new HostedNames(names)
   const isHosted = (repository: Repository): boolean => hostedNames.isHosted(repository)

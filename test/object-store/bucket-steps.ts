@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import type { ObjectText } from '../../src/object-store/client/bucket.ts'
 import { MultipartUploads } from '../../src/object-store/client/multipart.ts'
 import { MemoryIntake } from '../../testkit/memory/memory-intake.ts'
 import { NEVER, sha256, type TestedBucket } from './bucket-fixture.ts'
@@ -36,6 +37,23 @@ export const BUCKET_STEPS: Readonly<Record<string, (bucket: TestedBucket) => Pro
     const options = { sha256: sha256(Buffer.from('other')), ...NEVER }
     await assert.rejects(bucket.put('wrong', Buffer.from('body'), options), { name: 'Failure' })
     assert.equal(await bucket.head('wrong', NEVER), undefined)
+  },
+  'a small object is written and deleted as the version that was read': async (bucket) => {
+    const write = (text: string, known: ObjectText | undefined) =>
+      bucket.replace('tag', Buffer.from(text), { known, sha256: sha256(Buffer.from(text)), ...NEVER })
+    assert.equal(await write('one', undefined), true)
+    assert.equal(await write('other', undefined), false)
+    const one = await bucket.read('tag', NEVER)
+    assert.equal(one?.text, 'one')
+    assert.equal(await write('two', one), true)
+    assert.equal(await write('other', one), false)
+    const two = await bucket.read('tag', NEVER)
+    assert.ok(two !== undefined)
+    assert.equal(two.text, 'two')
+    assert.equal(await bucket.deleteVersion('tag', { known: two, ...NEVER }), true)
+    assert.equal(await bucket.read('tag', NEVER), undefined)
+    assert.equal(await write('other', two), false)
+    assert.equal(await bucket.read('tag', NEVER), undefined)
   },
   'objects and folders are listed, and deleted': async (bucket) => {
     const keys = ['list/a/1', 'list/a/2', 'list/b/1', 'list/c']

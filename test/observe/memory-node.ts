@@ -17,7 +17,12 @@ import { type Digest, parseDigest } from '../../src/oci/digest.ts'
 import { childrenOf, parseManifest } from '../../src/oci/manifest.ts'
 import { type Repository, repositoryKey } from '../../src/oci/names/repository.ts'
 import type { ObjectStoreContent } from '../../src/schemas/object-store-report.ts'
-import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../src/schemas/peer-report.ts'
+import type {
+  AvailabilityReport,
+  MemberActivity,
+  OwnerReport,
+  SwarmReport,
+} from '../../src/schemas/peer-report.ts'
 import type { StatusReport } from '../../src/schemas/status-report.ts'
 
 export const ALPINE: Repository = { registry: 'docker.io', name: 'library/alpine' }
@@ -36,6 +41,7 @@ export class MemoryNode implements NodeView {
   readonly data = '/var/lib/leat'
   readonly defaultNamespace = 'docker.io'
   readonly hostedPatterns = ['team/**']
+  hostedBucket: string | undefined
   readonly reasons: string[] = []
   readonly activeFlights: FlightView[] = []
   readonly tagRecords: TagView[] = []
@@ -47,6 +53,7 @@ export class MemoryNode implements NodeView {
   readonly hostedRepositories: string[] = []
   readonly pinned = new Set<Digest>()
   swarm: SwarmReport | undefined
+  otherMembers: readonly MemberActivity[] = []
   readonly localSources: SourceView[] = []
   readonly availability = new Map<Digest, AvailabilityReport>()
   savings: SavingsView = {
@@ -120,8 +127,8 @@ export class MemoryNode implements NodeView {
     return this.webhookStates
   }
 
-  addresses(): { registry: string | undefined; admin: string } {
-    return { registry: this.registry, admin: '127.0.0.1:5051' }
+  addresses(): { registry: string | undefined; admin: string; metrics: undefined } {
+    return { registry: this.registry, admin: '127.0.0.1:5051', metrics: undefined }
   }
 
   clients(): StatusReport['clients'] {
@@ -229,6 +236,10 @@ export class MemoryNode implements NodeView {
 
   async sources(): Promise<readonly SourceView[]> {
     return this.localSources
+  }
+
+  async askPeers(): Promise<readonly MemberActivity[]> {
+    return this.otherMembers
   }
 
   peers(): SwarmReport | undefined {

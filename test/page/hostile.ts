@@ -1,5 +1,6 @@
 import type { Reports } from '../../src/admin-api/answer.ts'
 import type { ImageReport } from '../../src/schemas/content-report.ts'
+import type { MemberActivity } from '../../src/schemas/peer-report.ts'
 import type { FlightReport, StatusReport } from '../../src/schemas/status-report.ts'
 import type { WhyReport } from '../../src/schemas/why-report.ts'
 
@@ -51,6 +52,7 @@ export function hostileReports(): Reports {
       })),
     }),
     history: () => ({ hour: { everyMs: 60_000, points: [] }, day: { everyMs: 900_000, points: [] } }),
+    swarm: async () => ({ count: HOSTILE_TEXTS.length, members: HOSTILE_TEXTS.map(member) }),
     blobs: async function* () {},
     images: async function* () {
       for (const text of HOSTILE_TEXTS) yield image(text)
@@ -58,6 +60,29 @@ export function hostileReports(): Reports {
     why: async (subject) => ({ ok: true, value: why(subject) }),
     metrics: async () => '',
     ready: () => ({ ready: false, reasons: [...HOSTILE_TEXTS], problems: [...HOSTILE_TEXTS] }),
+  }
+}
+
+function member(text: string, i: number): MemberActivity {
+  return {
+    name: text,
+    address: text,
+    zone: text,
+    self: i === 0,
+    activity: {
+      served: { local: i, inflight: 2, peer: 3, objectStore: 0, upstream: 4 },
+      fetched: { peer: 1, objectStore: 0, upstream: 1 },
+      store: { blobs: 1, bytes: MIB },
+      warm: { stored: 1, missing: 1 },
+      transfers: HOSTILE_TEXTS.map((from) => ({
+        digest: text,
+        kind: 'blob',
+        from,
+        isPeer: true,
+        position: 1,
+        size: MIB,
+      })),
+    },
   }
 }
 

@@ -7,6 +7,9 @@ import { layoutFiles, skopeoFiles, writeFiles } from '../../testkit/registries/i
 import { RecordedDocker } from './docker/recorded-docker.ts'
 import { temporaryFolder } from './files/files.ts'
 
+/** Only a slow machine needs so long. */
+const PATIENCE_MS = 60_000
+
 test('the images of a Docker daemon are counted without a store', async (t) => {
   const folder = await temporaryFolder(t)
   const docker = await RecordedDocker.start(folder)
@@ -19,6 +22,7 @@ test('the images of a Docker daemon are counted without a store', async (t) => {
       { from: { kind: 'docker', host: `unix://${join(folder, 'none')}` } },
     ],
     'docker.io',
+    PATIENCE_MS,
   )
   assert.ok((all?.repositories ?? 0) > 0)
   assert.deepEqual([none?.repositories, none?.isExclusive], [0, true])
@@ -39,6 +43,7 @@ test('images that an agent would not serve are named', async (t) => {
       { from: { kind: 'dir', path: join(folder, 'dir') } },
     ],
     'docker.io',
+    PATIENCE_MS,
   )
   const hidden = states.map((state) =>
     state.hidden.map(({ image, digest, servedDigest }) => ({ image, digest, servedDigest })),

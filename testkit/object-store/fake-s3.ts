@@ -30,7 +30,7 @@ export interface S3Request {
 
 /** A server that speaks enough of S3 for the tests, serves one bucket from memory, and fails on demand. It verifies no signature. */
 export class FakeS3 {
-  readonly objects = new Objects()
+  readonly objects: Objects
   readonly requests: S3Request[] = []
   /** Asked for each request; undefined: nothing goes wrong. */
   faultOf: (request: S3Request) => S3Fault | undefined = () => undefined
@@ -43,12 +43,17 @@ export class FakeS3 {
   /** How many keys a page of a listing has. */
   pageSize = 1000
   readonly #server: Server
+  readonly #answers = new Set<Promise<void>>()
   readonly bucket: string
 
-  private constructor(bucket: string) {
+  private constructor(bucket: string, objects: Objects) {
     this.bucket = bucket
+    this.objects = objects
     this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch(() => response.destroy())
+      const answer = this.#answer(request, response)
+        .catch(() => void response.destroy())
+        .finally(() => this.#answers.delete(answer))
+      this.#answers.add(answer)
     })
     // It is also the proxy through which any host leads to it, so that the bucket can be a part of the host.
     this.#server.on('connect', (_, socket: Socket) => {
@@ -57,8 +62,12 @@ export class FakeS3 {
     })
   }
 
-  static async start(bucket = 'images', { host = '127.0.0.1', port = 0 } = {}): Promise<FakeS3> {
-    const fake = new FakeS3(bucket)
+  /** `objects`: those of another server, which then serves the same bucket. */
+  static async start(
+    bucket = 'images',
+    { host = '127.0.0.1', port = 0, objects = new Objects() } = {},
+  ): Promise<FakeS3> {
+    const fake = new FakeS3(bucket, objects)
     fake.#server.listen(port, host)
     await once(fake.#server, 'listening')
     return fake
@@ -69,10 +78,12 @@ export class FakeS3 {
     return `http://${address}:${port}`
   }
 
+  /** Changes nothing any more once it has resolved. */
   async close(): Promise<void> {
     this.#server.close()
     this.#server.closeAllConnections()
     await once(this.#server, 'close')
+    await Promise.all(this.#answers)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -118,9 +129,12 @@ export class FakeS3 {
     if (body.length > 0 && !isUnchecked && declared !== sha256Of(body)) {
       return failed(400, 'XAmzContentSHA256Mismatch')
     }
-    if (headers['if-none-match'] !== '*') return undefined
+    const wanted = headers['if-match']
+    if (headers['if-none-match'] !== '*' && wanted === undefined) return undefined
     if (!this.knowsConditions) return failed(501, 'NotImplemented')
-    return this.objects.get(key) === undefined ? undefined : failed(412, 'PreconditionFailed')
+    const found = this.objects.get(key)
+    if (wanted !== undefined && found === undefined) return failed(404, 'NoSuchKey')
+    return found?.etag === wanted ? undefined : failed(412, 'PreconditionFailed')
   }
 
   #reply(request: S3Request, query: URLSearchParams, body: Buffer): Reply {

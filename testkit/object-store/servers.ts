@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { addCleanup } from '../cleanup.ts'
@@ -67,6 +67,19 @@ export async function startVersitygw(
   const endpoint = `http://127.0.0.1:${port}`
   await daemon.ready(() => answers(`${endpoint}/health`))
   return { endpoint, bucket, files, daemon }
+}
+
+/** The settings of an agent process whose object store this is, with the credentials in a file of the folder. */
+export async function bucketSettings({ endpoint, bucket }: S3Server, folder: string): Promise<string> {
+  const credentialsFile = join(folder, 'credentials')
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = TEST_KEYS
+  await writeFile(
+    credentialsFile,
+    `[default]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n`,
+  )
+  const settings = { url: `s3://${bucket}`, endpoint, credentials: 'file', credentialsFile }
+  const lines = Object.entries(settings).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}\n`)
+  return `objectStore:\n${lines.join('')}`
 }
 
 async function createBucket(endpoint: string): Promise<void> {

@@ -1,55 +1,10 @@
-import { toJsonSchema } from '@valibot/to-json-schema'
 import { BenchResult } from '../../bench/results/result-file.ts'
 import { configFileSchema } from '../../src/config/json-schema.ts'
 import { Bundle } from '../../src/oci/bundle.ts'
-import { BlobReport, ImageReport } from '../../src/schemas/content-report.ts'
-import { EventLine } from '../../src/schemas/event-report.ts'
-import { HistoryReport } from '../../src/schemas/history-report.ts'
 import { ImportLine } from '../../src/schemas/import-report.ts'
-import { PullsReport } from '../../src/schemas/pull-report.ts'
-import { StatusReport } from '../../src/schemas/status-report.ts'
-import { ErrorReport } from '../../src/schemas/units.ts'
-import {
-  GcLine,
-  GcRequest,
-  HostedGcLine,
-  HostedGcRequest,
-  PinsReport,
-  PinsRequest,
-  RemovalLine,
-  RemovalRequest,
-  VerifyLine,
-  VerifyRequest,
-} from '../../src/schemas/upkeep-report.ts'
-import { WarmLine, WarmRequest } from '../../src/schemas/warm-report.ts'
-import { WhyReport } from '../../src/schemas/why-report.ts'
+import { openApiDocument } from './api/openapi.ts'
+import { apiShapes, jsonSchemaOf, type ValibotSchema } from './api/shapes.ts'
 import { chartValuesSchema } from './chart-values.ts'
-
-type ValibotSchema = Parameters<typeof toJsonSchema>[0]
-
-/** The shapes of `/api/v1`; a `line` is one line of an answer in JSON lines. */
-const API: Readonly<Record<string, ValibotSchema>> = {
-  error: ErrorReport,
-  status: StatusReport,
-  'blobs.line': BlobReport,
-  'images.line': ImageReport,
-  pulls: PullsReport,
-  history: HistoryReport,
-  why: WhyReport,
-  'events.line': EventLine,
-  'gc.request': GcRequest,
-  'gc.line': GcLine,
-  'hosted-gc.request': HostedGcRequest,
-  'hosted-gc.line': HostedGcLine,
-  'verify.request': VerifyRequest,
-  'verify.line': VerifyLine,
-  'pins.request': PinsRequest,
-  pins: PinsReport,
-  'removal.request': RemovalRequest,
-  'removal.line': RemovalLine,
-  'warm.request': WarmRequest,
-  'warm.line': WarmLine,
-}
 
 /** What users and other programs read and write as files. */
 const FILES: Readonly<Record<string, ValibotSchema>> = {
@@ -60,18 +15,15 @@ const FILES: Readonly<Record<string, ValibotSchema>> = {
 
 /** The contents of the files of docs/schemas, by name. */
 export function schemaDocuments(): ReadonlyMap<string, string> {
-  const documents = new Map([['config.json', written(configFileSchema())]])
-  const api = Object.entries(API).map(([name, schema]) => [`api.${name}`, schema] as const)
-  for (const [name, schema] of [...api, ...Object.entries(FILES)]) {
-    // Checks that JSON Schema cannot express are left out. Requests are described as a client sends them.
-    const jsonSchema = toJsonSchema(schema, {
-      target: 'draft-2020-12',
-      typeMode: 'input',
-      errorMode: 'ignore',
-    })
-    documents.set(`${name}.json`, written(jsonSchema))
-  }
-  return documents
+  const files = Object.entries(FILES).map(([name, schema]) => [name, jsonSchemaOf(schema)] as const)
+  const api = [...apiShapes()].map(([name, schema]) => [`api.${name}`, schema] as const)
+  const all = [
+    ['config', configFileSchema()] as const,
+    ['openapi', openApiDocument()] as const,
+    ...api,
+    ...files,
+  ]
+  return new Map(all.map(([name, schema]) => [`${name}.json`, written(schema)]))
 }
 
 /** The contents of the chart's values.schema.json. */

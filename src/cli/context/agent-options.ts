@@ -72,10 +72,12 @@ function adminOptions({
   adminAuth,
   adminTls,
   adminTokenFile,
-}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls'> {
+  metricsListen,
+}: Settings): Pick<AgentOptions, 'adminAuth' | 'adminTls' | 'metricsListen'> {
   const auth = adminTokenFile === undefined ? adminAuth : { ...adminAuth, tokenFile: adminTokenFile }
   return {
     ...(auth === undefined ? {} : { adminAuth: auth }),
+    ...(metricsListen === undefined ? {} : { metricsListen }),
     ...(adminTls === undefined ? {} : { adminTls: { certFile: adminTls.cert, keyFile: adminTls.key } }),
   }
 }

@@ -11,13 +11,14 @@ export async function announce(
   log: Log,
   terminal: Terminal,
 ): Promise<void> {
-  const { registry, admin } = agent.addresses
+  const { registry, admin, metrics } = agent.addresses
   const where = formatAddress(registry)
   const tls = settings.tlsCert !== undefined
   log.info('serving', {
     version: terminal.version,
     registry: where,
     admin: admin === undefined ? undefined : formatAddress(admin),
+    metrics: metrics === undefined ? undefined : formatAddress(metrics),
     tls,
     data: settings.data,
   })

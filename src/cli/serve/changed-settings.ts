@@ -15,6 +15,10 @@ const LIVE: readonly SettingName[] = [
   'logLevel',
 ]
 
+export function isLive(name: SettingName): boolean {
+  return LIVE.includes(name)
+}
+
 export function changedLive(
   before: Settings,
   after: Settings,
@@ -38,5 +42,5 @@ export function withLive(atStart: Settings, now: Settings): Settings {
 /** The settings that are not as they were when the agent started, and that it cannot take over. */
 export function needingRestart(atStart: Settings, now: Settings): readonly SettingName[] {
   const names = Object.keys(atStart) as SettingName[]
-  return names.filter((name) => !LIVE.includes(name) && !isDeepStrictEqual(atStart[name], now[name]))
+  return names.filter((name) => !isLive(name) && !isDeepStrictEqual(atStart[name], now[name]))
 }

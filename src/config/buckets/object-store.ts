@@ -2,7 +2,16 @@ import type { ObjectStoreOptions } from '../../object-store/options/store-option
 import { expiryRules } from '../rules/expiry-rules.ts'
 import { countTo } from '../values/count.ts'
 import { DURATION_SCHEMA, parseDuration } from '../values/duration.ts'
-import { type Format, type GivenValue, listOf, oneOf, record, refuse, text } from '../values/format.ts'
+import {
+  type Format,
+  type GivenValue,
+  listOf,
+  oneOf,
+  record,
+  refuse,
+  text,
+  yesOrNo,
+} from '../values/format.ts'
 import { repositoryPattern } from '../values/repository-pattern.ts'
 import { parseSize, SIZE_SCHEMA } from '../values/size.ts'
 import { BUCKET_FIELDS, parseBucketUrl } from './bucket-fields.ts'
@@ -24,6 +33,7 @@ const entry = record(
     sse: oneOf('AES256', 'aws:kms'),
     sseKeyId: text((given) => given, 'the name of a key'),
     layout: oneOf('distribution', 'oci-registry'),
+    hosted: yesOrNo,
     fill: oneOf('all', 'pinned', 'none'),
     fillNames: listOf(repositoryPattern),
     fillAfterPulls: countTo(99),
@@ -60,6 +70,9 @@ export const objectStore: Format<ObjectStoreSettings> = {
     }
     if (rest.layout === 'oci-registry' && (rest.fill ?? 'none') !== 'none') {
       return refuse(given, 'has fill for the layout oci-registry, which is only read')
+    }
+    if (rest.layout === 'oci-registry' && rest.hosted === true) {
+      return refuse(given, 'has hosted: true for the layout oci-registry, which is only read')
     }
     return Object.freeze({
       ...url,

@@ -1,6 +1,5 @@
-import type { SharedLocks } from '../../lib/async/shared-locks.ts'
 import { type Algorithm, type Digest, hexOf } from '../../oci/digest.ts'
-import { isSameRepository, type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { isSameRepository, type Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { StoredUpload, UploadContent, UploadStore } from '../../ports/hosted/hosted-store.ts'
 import type { UploadState, Uploads, UploadWriter } from '../../ports/hosted.ts'
@@ -8,20 +7,33 @@ import { UPLOAD_LIMITS, type UploadLimits } from './limits.ts'
 import { Upload } from './upload.ts'
 import { RequestWriter } from './upload-writer.ts'
 
+/** A blob that a client has sent. */
+export interface UploadedBlob {
+  readonly repository: Repository
+  readonly digest: Digest
+}
+
+/** What becomes of an upload when all its bytes have come. */
+export interface UploadOutcome {
+  /** Stores the bytes as a blob of the repository. The upload ends, unless the disk has failed. */
+  publish(content: UploadContent, blob: UploadedBlob, options: { signal: AbortSignal }): Promise<void>
+  /** Does what is left to do before the client is answered. When it fails, the client sends the blob again. */
+  afterEnd?(blob: UploadedBlob, options: { signal: AbortSignal }): Promise<void>
+}
+
 /** The uploads of all hosted repositories. The id of an upload is the hex of its provisional digest. */
 export class HostedUploads implements Uploads {
   readonly #store: UploadStore
-  readonly #locks: SharedLocks
+  readonly #outcome: UploadOutcome
   readonly #limits: UploadLimits
   readonly #uploads = new Map<string, Upload>()
   /** The repositories of uploads that are being created. */
   readonly #beginning = new Set<{ readonly repository: Repository }>()
   readonly #timer: NodeJS.Timeout
 
-  /** `locks`: a repository's lock is held shared while a link is made. */
-  constructor(store: UploadStore, locks: SharedLocks, limits: Partial<UploadLimits> = {}) {
+  constructor(store: UploadStore, outcome: UploadOutcome, limits: Partial<UploadLimits> = {}) {
     this.#store = store
-    this.#locks = locks
+    this.#outcome = outcome
     this.#limits = { ...UPLOAD_LIMITS, ...limits }
     for (const stored of store.takeLeft()) this.#add(stored)
     this.#timer = setInterval(() => void this.sweep(), this.#limits.sweepMs).unref()
@@ -134,14 +146,14 @@ export class HostedUploads implements Uploads {
 
   async #finish(upload: Upload, content: UploadContent, digest: Digest, signal: AbortSignal): Promise<void> {
     const { repository } = upload.stored
-    const link = { repository, kind: 'blob', mediaType: undefined, tags: [] } as const
     try {
-      await this.#locks.shared(repositoryKey(repository), () => content.publish(digest, link, { signal }))
+      await this.#outcome.publish(content, { repository, digest }, { signal })
     } catch (error) {
       if (error instanceof Failure && error.code === 'corrupt') await this.#end(upload)
       throw error
     }
     await this.#end(upload)
+    await this.#outcome.afterEnd?.({ repository, digest }, { signal })
   }
 
   async #end(upload: Upload): Promise<void> {

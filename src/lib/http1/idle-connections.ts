@@ -1,5 +1,5 @@
-/** Bounds the idle connections of one key. Pulls of several layers reuse them; more would only occupy sockets. */
-const MOST_PER_KEY = 8
+/** Bounds the idle connections of one key. Pulls of several layers, and ranges of one, reuse them; more would only occupy sockets. */
+const MOST_PER_KEY = 16
 /** Bounds the idle connections of all keys, because clients may name any number of servers. */
 const MOST_IDLE = 64
 

@@ -4,6 +4,8 @@ import { failureOfAnswer } from './answer-failure.ts'
 import { type BucketAnswer, BucketRequests, type BucketRequestsOptions } from './bucket-requests.ts'
 import { type ListedObject, type Listing, parseListing } from './listing.ts'
 
+/** The answers to a conditional write of an object that has changed, or is gone; and of a server that knows no conditions. */
+const CHANGED = [404, 409, 412, 501]
 const MAX_DELETED_AT_ONCE = 1000
 /** How long a server may take to copy an object, which it may do byte by byte. */
 const COPY_DEADLINE_MS = 15 * 60_000
@@ -24,6 +26,14 @@ export interface PutOptions {
   /** Whether an object under this key is replaced; default: it stays, and `put` gives false. */
   readonly replace?: boolean
   readonly signal: AbortSignal
+}
+
+/** A small object as it was read. */
+export interface ObjectText {
+  readonly text: string
+  readonly modifiedAt: number
+  /** Names this version of the object. */
+  readonly etag: string | undefined
 }
 
 type Options = { readonly signal: AbortSignal }
@@ -53,12 +63,10 @@ export class Bucket {
   }
 
   /** Reads a small object as text; undefined when there is none. */
-  async read(
-    key: string,
-    { signal }: Options,
-  ): Promise<{ readonly text: string; readonly modifiedAt: number } | undefined> {
+  async read(key: string, { signal }: Options): Promise<ObjectText | undefined> {
     const answer = await this.requests.send({ method: 'GET', key, expected: [404] }, { signal })
-    return answer.status === 404 ? undefined : { text: answer.text, modifiedAt: modifiedAt(answer) }
+    if (answer.status === 404) return undefined
+    return { text: answer.text, modifiedAt: modifiedAt(answer), etag: answer.headers.get('etag') }
   }
 
   /** Gives undefined when there is no such object. */
@@ -86,6 +94,40 @@ export class Bucket {
     return status === 200
   }
 
+  /**
+   * Writes a small object in the place of the version that was read; undefined: there was none. Gives false when the object has
+   * changed since. A server that knows no conditional writes replaces whatever there is.
+   */
+  async replace(
+    key: string,
+    body: Uint8Array,
+    { known, sha256, signal }: { known: ObjectText | undefined; sha256: string } & Options,
+  ): Promise<boolean> {
+    const headers = { ...this.#encryption, 'content-type': 'application/octet-stream' }
+    const { status } = await this.#ifSame(known, (condition) =>
+      this.requests.send(
+        {
+          method: 'PUT',
+          key,
+          headers: { ...headers, ...condition },
+          body,
+          payloadHash: sha256,
+          expected: CHANGED,
+        },
+        { signal },
+      ),
+    )
+    return status < 300
+  }
+
+  /** Removes the version of an object that was read. Gives false when the object has changed since, or is gone. */
+  async deleteVersion(key: string, { known, signal }: { known: ObjectText } & Options): Promise<boolean> {
+    const { status } = await this.#ifSame(known, (headers) =>
+      this.requests.send({ method: 'DELETE', key, headers, expected: CHANGED }, { signal }),
+    )
+    return status < 300
+  }
+
   /** Sends a write that fails when the object exists; without the condition where the server does not know it. */
   async conditionally(
     replace: boolean,
@@ -100,6 +142,27 @@ export class Bucket {
     // 409: another write of the same object was under way.
     const isExpected = answer.status === 412 || (answer.status === 409 && isConditional)
     if (answer.status >= 400 && !isExpected) throw failureOfAnswer(answer, this.name)
+    return answer
+  }
+
+  /** Sends a write of an object that fails when it is not the known version any more. */
+  async #ifSame(
+    known: ObjectText | undefined,
+    send: (condition: Readonly<Record<string, string>>) => Promise<BucketAnswer>,
+  ): Promise<BucketAnswer> {
+    const condition: Readonly<Record<string, string>> =
+      known === undefined
+        ? { 'if-none-match': '*' }
+        : known.etag === undefined
+          ? {}
+          : { 'if-match': known.etag }
+    const isConditional = this.#knowsConditions && Object.keys(condition).length > 0
+    const answer = await send(isConditional ? condition : {})
+    if (answer.status === 501 && isConditional) {
+      this.#knowsConditions = false
+      return send({})
+    }
+    if (answer.status === 501) throw failureOfAnswer(answer, this.name)
     return answer
   }
 

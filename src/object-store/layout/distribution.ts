@@ -9,10 +9,10 @@ export const DISTRIBUTION_ROOT = 'docker/registry/v2'
 /** The layout of the CNCF distribution registry (registry 2 and 3). */
 export class DistributionLayout implements Layout {
   /** The registry of all repositories in the bucket; undefined: the first part of each name. */
-  readonly #registry: string | undefined
+  readonly registry: string | undefined
 
   constructor({ registry }: { readonly registry: string | undefined }) {
-    this.#registry = registry
+    this.registry = registry
   }
 
   contentKeys(want: Want): ContentKeys | undefined {
@@ -23,7 +23,7 @@ export class DistributionLayout implements Layout {
 
   /** The repository at a path below `repositories`; undefined when the path is none of this agent's names. */
   repositoryAt(path: string): Repository | undefined {
-    if (this.#registry !== undefined) return { registry: this.#registry, name: path }
+    if (this.registry !== undefined) return { registry: this.registry, name: path }
     const slash = path.indexOf('/')
     const registry = slash === -1 ? undefined : parseRegistryHost(path.slice(0, slash))
     return registry === undefined ? undefined : { registry, name: path.slice(slash + 1) }
@@ -49,10 +49,16 @@ export class DistributionLayout implements Layout {
     return folder === undefined ? undefined : `${folder}_manifests/tags/`
   }
 
+  /** The folder, with a slash at its end, of the objects that name the referrers of a subject. The registry knows no such folder. */
+  referrersFolder(repository: Repository, subject: Digest): string | undefined {
+    const folder = this.repositoryFolder(repository)
+    return folder === undefined ? undefined : `${folder}_referrers/${pathOf(subject)}/`
+  }
+
   /** The folder of a repository, with a slash at its end. */
   repositoryFolder({ registry, name }: Repository): string | undefined {
-    if (this.#registry !== undefined) {
-      return registry === this.#registry ? `${DISTRIBUTION_ROOT}/repositories/${name}/` : undefined
+    if (this.registry !== undefined) {
+      return registry === this.registry ? `${DISTRIBUTION_ROOT}/repositories/${name}/` : undefined
     }
     return `${DISTRIBUTION_ROOT}/repositories/${registryInPath(registry)}/${name}/`
   }
@@ -68,6 +74,13 @@ function linkKey(folder: string, { kind, digest }: Want): string {
   return `${folder}${place}/${pathOf(digest)}/link`
 }
 
-function pathOf(digest: Digest): string {
+/** Reads the digest whose path begins a text, as in `sha256/…/link`. */
+export function digestAt(path: string): Digest | undefined {
+  const [algorithm = '', hex = ''] = path.split('/')
+  return parseDigest(`${algorithm}:${hex}`)
+}
+
+/** The path of a digest in the keys of links. */
+export function pathOf(digest: Digest): string {
   return `${algorithmOf(digest)}/${hexOf(digest)}`
 }

@@ -20,6 +20,8 @@ export interface ObjectStoreOptions extends BucketOptions {
   readonly layout?: LayoutKind
   /** The registry whose repositories the bucket has without naming it; default: names in it begin with their registry. */
   readonly registry?: string
+  /** Whether the hosted repositories of the agent are in this bucket, which then all agents share; default: on its own disk. */
+  readonly hosted?: boolean
   /** What is uploaded of the content that came from upstream: all, only what is pinned, or nothing; default: all. */
   readonly fill?: 'all' | 'pinned' | 'none'
   /** Only repositories that one of these patterns matches are uploaded; default: all. */

@@ -19,10 +19,16 @@ export class FillPolicy {
   /** What the images need that were pulled often enough. */
   readonly #wanted = new BoundedMap<Digest, true>(MAX_COUNTED)
 
-  constructor({ fill = 'all', fillNames, fillAfterPulls = 1 }: ObjectStoreOptions, store: UploadStore) {
+  /** `isHosted`: clients push it, so that upstream has nothing to do with it. */
+  constructor(
+    { fill = 'all', fillNames, fillAfterPulls = 1 }: ObjectStoreOptions,
+    store: UploadStore,
+    isHosted: (repository: Repository) => boolean,
+  ) {
     this.#fill = fill
     this.#afterPulls = fillAfterPulls
-    this.#isNamed = repositoryFilter(fillNames)
+    const isNamed = repositoryFilter(fillNames)
+    this.#isNamed = (repository) => isNamed(repository) && !isHosted(repository)
     this.#store = store
   }
 

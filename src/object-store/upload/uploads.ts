@@ -27,6 +27,8 @@ export interface UploadsOptions {
   readonly layout: DistributionLayout
   readonly store: UploadStore
   readonly options: ObjectStoreOptions
+  /** What clients push is not uploaded from here. */
+  readonly isHosted: (repository: Repository) => boolean
 }
 
 export interface UploadsState {
@@ -49,10 +51,10 @@ export class Uploads {
   readonly #working = new Set<Promise<void>>()
   #problem: string | undefined
 
-  constructor({ bucket, layout, store, options }: UploadsOptions) {
+  constructor({ bucket, layout, store, options, isHosted }: UploadsOptions) {
     this.#bucket = bucket
     this.#store = store
-    this.#policy = new FillPolicy(options, store)
+    this.#policy = new FillPolicy(options, store, isHosted)
     const contents = new ContentUpload({ bucket, rate: new RateLimiter(options.uploadRate) })
     this.#runner = new JobRunner({ bucket, layout, store, contents })
     this.#queue = new UploadQueue({

@@ -47,10 +47,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'gauge',
       'leat_warm_images',
       'Images that are kept warm, by whether they are completely stored.',
-      {
-        'state="stored"': warmImages.stored,
-        'state="missing"': warmImages.missing,
-      },
+      'state',
+      { stored: warmImages.stored, missing: warmImages.missing },
     ),
     gauge('leat_flights_active', 'Transfers from outside this node that are in progress.', now.flightsActive),
     gauge('leat_flight_waiters', 'Requests that are reading from a transfer in progress.', now.flightWaiters),
@@ -86,7 +84,8 @@ export function gaugeMetrics(now: GaugeValues): readonly Metric[] {
       'counter',
       'leat_saved_bytes_total',
       'Bytes that clients and peers got without a transfer from upstream for their request.',
-      { 'to="clients"': savedBytes.clients, 'to="peers"': savedBytes.peers },
+      'to',
+      { clients: savedBytes.clients, peers: savedBytes.peers },
     ),
   ]
 }
@@ -115,44 +114,47 @@ function copiesMetrics(copies: GaugeValues['copies']): readonly Metric[] {
     type: Metric['type'],
     name: string,
     help: string,
-    values: (of: GaugeValues['copies'][number]) => Readonly<Record<string, number>>,
+    amountOf: (of: GaugeValues['copies'][number]) => number,
   ): Metric => {
-    const pairs = copies.flatMap((of) =>
-      Object.entries(values(of)).map(
-        ([label, value]) => [`bucket="${escapeValue(of.bucket)}"${label && `,${label}`}`, value] as const,
-      ),
-    )
-    return labelled(type, name, help, Object.fromEntries(pairs))
+    const samples = copies.map((of) => sample(name, bucketLabel(of), amountOf(of)))
+    return { name, help, type, labels: ['bucket'], samples: () => samples }
   }
+  const outcomes = copies.flatMap((of) =>
+    (['copied', 'failed', 'dropped'] as const).map((outcome) =>
+      sample('leat_copies_total', `${bucketLabel(of)},outcome="${outcome}"`, of[outcome]),
+    ),
+  )
   return [
     perBucket(
       'gauge',
       'leat_copies_waiting',
       'Images that wait to be copied, or are being copied.',
-      (of) => ({
-        '': of.waiting,
-      }),
+      ({ waiting }) => waiting,
     ),
+    {
+      name: 'leat_copies_total',
+      help: 'Images that were copied, attempts that have failed, and images whose tag was removed.',
+      type: 'counter',
+      labels: ['bucket', 'outcome'],
+      samples: () => outcomes,
+    },
     perBucket(
       'counter',
-      'leat_copies_total',
-      'Images that were copied, attempts that have failed, and images whose tag was removed.',
-      (of) => ({
-        'outcome="copied"': of.copied,
-        'outcome="failed"': of.failed,
-        'outcome="dropped"': of.dropped,
-      }),
+      'leat_copies_sent_bytes_total',
+      'Bytes of copies that were sent.',
+      ({ sentBytes }) => sentBytes,
     ),
-    perBucket('counter', 'leat_copies_sent_bytes_total', 'Bytes of copies that were sent.', (of) => ({
-      '': of.sentBytes,
-    })),
     perBucket(
       'counter',
       'leat_copies_saved_bytes_total',
       'Bytes of copies that were in the bucket already, and so were not sent.',
-      (of) => ({ '': of.savedBytes }),
+      ({ savedBytes }) => savedBytes,
     ),
   ]
+}
+
+function bucketLabel({ bucket }: GaugeValues['copies'][number]): string {
+  return `bucket="${escapeValue(bucket)}"`
 }
 
 function gauge(name: string, help: string, value: number | undefined): Metric {
@@ -163,8 +165,9 @@ function labelled(
   type: Metric['type'],
   name: string,
   help: string,
+  label: string,
   values: Readonly<Record<string, number>>,
 ): Metric {
-  const samples = Object.entries(values).map(([label, value]) => sample(name, label, value))
-  return { name, help, type, samples: () => samples }
+  const samples = Object.entries(values).map(([of, value]) => sample(name, `${label}="${of}"`, value))
+  return { name, help, type, labels: [label], samples: () => samples }
 }

@@ -54,23 +54,23 @@ export class Counter<Label extends string = never> implements Metric {
   readonly type = 'counter'
   readonly name: string
   readonly help: string
-  readonly #labels: readonly Label[]
+  readonly labels: readonly Label[]
   readonly #series: Series<{ count: number }>
 
   constructor({ name, help, labels, limit = DEFAULT_LIMIT }: SeriesOptions<Label>) {
     this.name = name
     this.help = help
-    this.#labels = labels
+    this.labels = labels
     this.#series = new Series(labels, limit, () => ({ count: 0 }))
   }
 
   /** Adding 0 makes the series appear, so that `rate()` sees its first increase. */
   add(amount: number, values: Readonly<Record<Label, string>>): void {
-    this.#series.getOrAdd(this.#labels.map((label) => values[label])).count += amount
+    this.#series.getOrAdd(this.labels.map((label) => values[label])).count += amount
   }
 
   value(values: Readonly<Record<Label, string>>): number {
-    return this.#series.get(this.#labels.map((label) => values[label]))?.count ?? 0
+    return this.#series.get(this.labels.map((label) => values[label]))?.count ?? 0
   }
 
   *samples(): Iterable<string> {
@@ -83,18 +83,18 @@ export class Gauge<Label extends string> implements Metric {
   readonly type = 'gauge'
   readonly name: string
   readonly help: string
-  readonly #labels: readonly Label[]
+  readonly labels: readonly Label[]
   readonly #series: Series<{ level: number }>
 
   constructor({ name, help, labels, limit = DEFAULT_LIMIT }: SeriesOptions<Label>) {
     this.name = name
     this.help = help
-    this.#labels = labels
+    this.labels = labels
     this.#series = new Series(labels, limit, () => ({ level: 0 }))
   }
 
   set(level: number, values: Readonly<Record<Label, string>>): void {
-    this.#series.getOrAdd(this.#labels.map((label) => values[label])).level = level
+    this.#series.getOrAdd(this.labels.map((label) => values[label])).level = level
   }
 
   *samples(): Iterable<string> {
@@ -113,6 +113,7 @@ export function readWhenScraped(
     name,
     help,
     type,
+    labels: [],
     *samples() {
       const value = read()
       if (value !== undefined) yield sample(name, '', value)
@@ -123,7 +124,13 @@ export function readWhenScraped(
 /** Makes a gauge of constant value 1 whose labels carry the information, such as the version. */
 export function infoMetric(name: string, help: string, labels: Readonly<Record<string, string>>): Metric {
   const pairs = Object.entries(labels).map(([label, value]) => `${label}="${escapeValue(value)}"`)
-  return { name, help, type: 'gauge', samples: () => [sample(name, pairs.join(','), 1)] }
+  return {
+    name,
+    help,
+    type: 'gauge',
+    labels: Object.keys(labels),
+    samples: () => [sample(name, pairs.join(','), 1)],
+  }
 }
 
 interface Distribution {
@@ -136,21 +143,21 @@ export class Histogram<Label extends string> implements Metric {
   readonly type = 'histogram'
   readonly name: string
   readonly help: string
-  readonly #labels: readonly Label[]
+  readonly labels: readonly Label[]
   readonly #bounds: readonly number[]
   readonly #series: Series<Distribution>
 
   constructor(options: SeriesOptions<Label> & { readonly bounds: readonly number[] }) {
     this.name = options.name
     this.help = options.help
-    this.#labels = options.labels
+    this.labels = options.labels
     this.#bounds = options.bounds
     const newDistribution = (): Distribution => ({ counts: options.bounds.map(() => 0), sum: 0, count: 0 })
     this.#series = new Series(options.labels, options.limit ?? DEFAULT_LIMIT, newDistribution)
   }
 
   observe(value: number, values: Readonly<Record<Label, string>>): void {
-    const distribution = this.#series.getOrAdd(this.#labels.map((label) => values[label]))
+    const distribution = this.#series.getOrAdd(this.labels.map((label) => values[label]))
     const bucket = this.#bounds.findIndex((bound) => value <= bound)
     if (bucket >= 0) distribution.counts[bucket] = (distribution.counts[bucket] ?? 0) + 1
     distribution.sum += value
@@ -159,7 +166,7 @@ export class Histogram<Label extends string> implements Metric {
 
   /** The mean of what was observed; undefined while nothing was. */
   mean(values: Readonly<Record<Label, string>>): number | undefined {
-    const distribution = this.#series.get(this.#labels.map((label) => values[label]))
+    const distribution = this.#series.get(this.labels.map((label) => values[label]))
     return distribution === undefined ? undefined : distribution.sum / distribution.count
   }
 

@@ -202,7 +202,11 @@ export class Metrics {
   }
 
   text(gauges: GaugeValues): string {
-    return exposition([...this.#eventMetrics, ...gaugeMetrics(gauges), ...this.#process.metrics()])
+    return exposition(this.all(gauges))
+  }
+
+  all(gauges: GaugeValues): readonly Metric[] {
+    return [...this.#eventMetrics, ...gaugeMetrics(gauges), ...this.#process.metrics()]
   }
 
   totals(): CounterTotals {

@@ -3,6 +3,7 @@ export interface Metric {
   readonly name: string
   readonly help: string
   readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly labels: readonly string[]
   /** The sample lines, without HELP and TYPE. */
   samples(): Iterable<string>
 }

@@ -9,7 +9,7 @@ import type { FlightView, NodeView } from './view.ts'
 
 /** What this node knows about the requested content. */
 export interface RequestFacts {
-  readonly view: Pick<NodeView, 'isAllowed' | 'hosts' | 'tagOwner'>
+  readonly view: Pick<NodeView, 'isAllowed' | 'hosts' | 'tagOwner' | 'hostedBucket'>
   readonly hosts: Pick<HostRecords, 'get'>
   readonly repository: Repository | undefined
   readonly tag: string | undefined
@@ -28,6 +28,13 @@ export interface RequestFacts {
 /** Says in one sentence what would happen to a request for this content now. */
 export function predictRequest(facts: RequestFacts): string {
   const { repository, tag, view } = facts
+  const { hostedBucket } = view
+  if (facts.isHosted && hostedBucket !== undefined) {
+    const asks = `A request asks ${hostedBucket} whether the repository has it`
+    return facts.isStored
+      ? `${asks}, and is served from the store.`
+      : `${asks}; if so, it is fetched from peers, or from there.`
+  }
   if (facts.isHosted)
     return facts.isStored
       ? 'A request is served what was pushed.'

@@ -2,6 +2,7 @@ import type { Parsed } from '../../lib/parsed.ts'
 import type { BlobReport, ImageReport } from '../../schemas/content-report.ts'
 import type { EventLine } from '../../schemas/event-report.ts'
 import type { HistoryReport } from '../../schemas/history-report.ts'
+import type { ActivityReport, SwarmActivityReport } from '../../schemas/peer-report.ts'
 import type { PullsReport } from '../../schemas/pull-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { WhyReport } from '../../schemas/why-report.ts'
@@ -15,6 +16,8 @@ import { listBlobs, listImages } from './listing.ts'
 import { historyReport } from './recent/history.ts'
 import { pullsOf } from './recent/pulls.ts'
 import { statusReport } from './status.ts'
+import { ownActivity } from './swarm/own-activity.ts'
+import { SwarmActivity } from './swarm/swarm-activity.ts'
 import type { NodeView } from './view.ts'
 import { whyReport } from './why.ts'
 
@@ -26,10 +29,12 @@ export class Reporter {
   readonly #fileProblems = new FileProblems()
   readonly #followers = new EventFollowers()
   readonly #metrics: Metrics
+  readonly #swarm: SwarmActivity
 
   constructor(view: NodeView) {
     this.#view = view
     this.#metrics = new Metrics({ version: view.version })
+    this.#swarm = new SwarmActivity(view, () => this.activity())
   }
 
   async status(): Promise<StatusReport> {
@@ -42,6 +47,15 @@ export class Reporter {
 
   history(): HistoryReport {
     return historyReport(this.#view.history())
+  }
+
+  /** What this node does now. */
+  activity(): Promise<ActivityReport> {
+    return ownActivity(this.#view, this.#metrics.totals())
+  }
+
+  swarm(): Promise<SwarmActivityReport> {
+    return this.#swarm.report()
   }
 
   events(signal: AbortSignal): AsyncIterable<EventLine> | undefined {

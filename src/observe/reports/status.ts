@@ -15,7 +15,7 @@ export async function statusReport(
   totals: CounterTotals,
   problems: readonly string[],
 ): Promise<StatusReport> {
-  const { registry, admin } = view.addresses()
+  const { registry, admin, metrics } = view.addresses()
   const { blobs, bytes, limitBytes, evictedBytes, hosted } = view.store()
   const reasons = [...view.notReadyReasons()]
   const peers = view.peers()
@@ -23,7 +23,7 @@ export async function statusReport(
     version: view.version,
     name: view.name,
     startedAt: rfc3339(view.startedAt),
-    addresses: { registry: registry ?? null, admin: admin ?? null },
+    addresses: { registry: registry ?? null, admin: admin ?? null, metrics: metrics ?? null },
     data: view.data,
     hosted: [...view.hostedPatterns],
     ready: reasons.length === 0,
@@ -44,6 +44,7 @@ export async function statusReport(
     clients: view.clients(),
     fetched: totals.fetched,
     saved: savedReport(view.saved()),
+    warm: await view.warm(),
     upstreams: hosts.all().map(hostReport),
     webhooks: view.webhooks().map(({ problem, ...rest }) => ({ ...rest, problem: problem ?? null })),
     sources: (await view.sources()).map(sourceReport),

@@ -1,7 +1,12 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { CopiesReport, ObjectStoreContent } from '../../schemas/object-store-report.ts'
-import type { AvailabilityReport, OwnerReport, SwarmReport } from '../../schemas/peer-report.ts'
+import type {
+  AvailabilityReport,
+  MemberActivity,
+  OwnerReport,
+  SwarmReport,
+} from '../../schemas/peer-report.ts'
 import type { StatusReport } from '../../schemas/status-report.ts'
 import type { HistoryView } from '../records/history/history.ts'
 import type { SavingsView } from '../records/savings.ts'
@@ -142,8 +147,14 @@ export interface NodeView extends ContentView {
   readonly defaultNamespace: string
   /** Patterns of the repositories that take pushes. */
   readonly hostedPatterns: readonly string[]
+  /** The bucket that has the hosted repositories; undefined: they are on this node's disk. */
+  readonly hostedBucket: string | undefined
   /** `registry` is undefined until the registry API listens. */
-  addresses(): { readonly registry: string | undefined; readonly admin: string | undefined }
+  addresses(): {
+    readonly registry: string | undefined
+    readonly admin: string | undefined
+    readonly metrics: string | undefined
+  }
   /** `limitBytes` is the high-water mark in bytes; undefined while it is not known. */
   store(): {
     readonly blobs: number
@@ -193,6 +204,8 @@ export interface NodeView extends ContentView {
   inObjectStore(repository: Repository, digest: Digest): Promise<ObjectStoreContent | undefined>
   /** undefined while this node is in no swarm. */
   peers(): SwarmReport | undefined
+  /** Asks other members of the swarm what they do, and waits some seconds at most; empty when this node is in no swarm. */
+  askPeers(): Promise<readonly MemberActivity[]>
   /** Asks the peers, and waits a second at most. undefined when this node has no peers. */
   whoHas(digest: Digest): Promise<AvailabilityReport | undefined>
   /** undefined when this node has no peers. */

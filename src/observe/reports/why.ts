@@ -44,10 +44,10 @@ export async function whyReport(
   const facts = digest === undefined ? undefined : await view.facts(digest)
   const flight = digest === undefined ? undefined : view.flight(digest)
   const isHosted = repository !== undefined && (await view.isHosted(repository))
-  const tagRecord = record === undefined || record.isHosted === true ? null : tagReport(view, record, now)
+  const tagRecord = record === undefined || isHosted ? null : tagReport(view, record, now)
   const peers = digest === undefined ? null : ((await view.whoHas(digest)) ?? null)
   const inObjectStore =
-    digest === undefined || repository === undefined || isHosted
+    digest === undefined || repository === undefined || (isHosted && view.hostedBucket === undefined)
       ? undefined
       : await view.inObjectStore(repository, digest)
   const seenIn = digest === undefined ? [] : await view.seenIn(digest)

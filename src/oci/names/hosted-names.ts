@@ -2,6 +2,7 @@ import { isRepositoryName, MAX_NAME_LENGTH } from './names.ts'
 import { looksLikeHost, parseRegistryHost } from './registry-host.ts'
 import type { Repository } from './repository.ts'
 import { repositoryFilter } from './repository-filter.ts'
+import { textMatcher } from './wildcards.ts'
 
 /** The registry of the hosted repositories that a pattern names without one, such as `team/**`. */
 export const OWN_REGISTRY = 'localhost'
@@ -22,9 +23,17 @@ export interface RequestAddress {
  */
 export class HostedNames {
   readonly #isHosted: (repository: Repository) => boolean
+  readonly #registries: readonly ((registry: string) => boolean)[]
 
   constructor(patterns: readonly string[]) {
-    this.#isHosted = repositoryFilter(patterns.map(withOwnRegistry))
+    const named = patterns.map(withOwnRegistry)
+    this.#isHosted = repositoryFilter(named)
+    this.#registries = named.map((pattern) => textMatcher(registryOf(pattern)))
+  }
+
+  /** Whether there may be hosted repositories of a registry. */
+  hasRegistry(registry: string): boolean {
+    return this.#registries.some((matches) => matches(registry))
   }
 
   isHosted(repository: Repository): boolean {
@@ -53,6 +62,11 @@ export class HostedNames {
 export function withOwnRegistry(pattern: string): string {
   const first = pattern.trim().split('/', 1)[0] ?? ''
   return looksLikeHost(first) ? pattern : `${OWN_REGISTRY}/${pattern.trim()}`
+}
+
+function registryOf(pattern: string): string {
+  const host = pattern.slice(0, pattern.indexOf('/'))
+  return parseRegistryHost(host) ?? host
 }
 
 /** containerd names the registry of the reference in `ns`, also when that is the agent. */

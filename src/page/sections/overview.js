@@ -13,11 +13,15 @@ const fetched = createCard('Fetched')
 const objectStore = createCard('Object store')
 const copies = createCard('Copies')
 const requests = createCard('Requests')
+const warm = createCard('Images kept warm')
 const scrub = createCard('Scrub')
 const agent = createCard('Agent')
 const usage = createElement('progress')
 usage.setAttribute('aria-label', 'Cache usage')
 cached.element.append(createElement('dd', '', usage))
+const warmProgress = createElement('progress')
+warmProgress.setAttribute('aria-label', 'Images kept warm that are stored')
+warm.element.append(createElement('dd', '', warmProgress))
 const updateBar = createSourcesBar(byId('served-bar'))
 const updateLegend = createSourcesLegend(byId('served'))
 
@@ -34,6 +38,7 @@ export function showOverview(status) {
   showObjectStore(status.objectStore ?? null)
   showCopies(status.copies ?? [])
   requests.show(String(status.requests), requestsText(status, now))
+  showWarm(status.warm ?? { stored: 0, missing: 0 })
   scrub.show(...scrubTexts(status.store.scrub, now))
   agent.show(version, `started ${agoText(startedAt, now)}, data in ${status.data}`)
   updateBar(served)
@@ -75,6 +80,20 @@ function requestsText({ addresses, lastPullAt }, now) {
   const last =
     lastPullAt === null ? 'none for an image yet' : `the last one for an image ${agoText(lastPullAt, now)}`
   return `on ${addresses.registry}; ${last}`
+}
+
+/** @param {NonNullable<StatusReport['warm']>} warm */
+function showWarm({ stored, missing }) {
+  const total = stored + missing
+  warm.element.hidden = total === 0
+  if (total === 0) return
+  const state =
+    missing === 0
+      ? 'All of them are completely stored'
+      : `${plural(missing, 'image')} not complete; /readyz?warm=1 says which`
+  warm.show(`${stored} of ${total}`, state)
+  warmProgress.max = total
+  warmProgress.value = stored
 }
 
 /** @param {StatusReport['store']} store */

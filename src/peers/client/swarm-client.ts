@@ -2,8 +2,10 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import type { Want } from '../../ports/source.ts'
 import type { OwnerReport } from '../../schemas/peer-report.ts'
+import type { Member } from '../identity/member.ts'
 import type { Pseudonyms } from '../identity/pseudonyms.ts'
 import type { Membership } from '../membership/membership.ts'
+import { type AskedActivity, askActivities } from '../sharing/request-activity.ts'
 import { type WarmTargets, warmTargetsOf } from '../sharing/request-warming.ts'
 import { RateLimitSharing } from '../sharing/share-rate-limits.ts'
 import type { JoinRequest } from '../tracker/session.ts'
@@ -17,7 +19,7 @@ import { TagRequests, tagKey } from './tag-requests.ts'
  * content. They were the owner before the last changes of the membership.
  */
 const FORMER_OWNERS = 2
-/** How many members are asked when an operator wants to know who has a digest. */
+/** How many members are asked when an operator wants to know who has a digest, or what the members do. */
 const MAX_ASKED = 64
 
 export interface SwarmClientOptions {
@@ -27,6 +29,8 @@ export interface SwarmClientOptions {
   readonly pseudonyms: Pseudonyms
   /** How long the answers to "who has this digest" may take. */
   readonly whoHasMs?: number | undefined
+  /** How long the answers to "what do you do" may take. */
+  readonly activityMs?: number | undefined
 }
 
 /** Which members say that they have a digest. */
@@ -74,6 +78,13 @@ export class SwarmClient {
     return this.#ownerOf(tagKey(repository, tag))
   }
 
+  /** Asks the first members by name what they do. */
+  askActivities(): Promise<readonly AskedActivity[]> {
+    const { membership, peerClient, activityMs } = this.#options
+    const asked = [...membership.others()].sort(byName).slice(0, MAX_ASKED)
+    return askActivities(peerClient, asked, activityMs)
+  }
+
   /** Whether this node does the work that belongs to the key. It does while it has no peers. */
   owns(key: string): boolean {
     const { owners } = this.#options
@@ -91,4 +102,9 @@ export class SwarmClient {
     if (owner === undefined || !owners.hasPeers) return undefined
     return { name: owner.name, self: owner.id === owners.self.id }
   }
+}
+
+function byName({ name: one }: Member, { name: other }: Member): number {
+  if (one === other) return 0
+  return one < other ? -1 : 1
 }

@@ -1,6 +1,7 @@
 import type { Repository } from '../../oci/names/repository.ts'
 import type { LocalContent } from '../../ports/local-content.ts'
 import type { TagHead, TagRequestOptions } from '../../ports/registry.ts'
+import type { ActivityReport } from '../../schemas/peer-report.ts'
 import type { WarmImages } from '../sharing/warm-exchange.ts'
 
 /** What peers may ask of this node. */
@@ -11,4 +12,6 @@ export interface LocalNode {
   /** The settings allow pulls from the repository. */
   isAllowed(repository: Repository): boolean
   readonly warm: WarmImages
+  /** What this node does now. */
+  activity(): Promise<ActivityReport>
 }

@@ -110,6 +110,8 @@ export class SwarmServer {
         return await answerTag(request, exchange, { node, tags })
       case 'warm':
         return await answerWarming(request, exchange, node.warm)
+      case 'activity':
+        exchange.send({ is: 'activity', activity: await node.activity() })
     }
   }
 }

@@ -31,9 +31,15 @@ export interface RecordedTransfer {
 /** Counts what this node exchanges with each member. Publishes the events of members that join and leave, and of transfers. */
 export class PeerStats {
   readonly #entries = new Map<MemberId, PeerStatsEntry>()
+  readonly #underWay = new Set<RecordedTransfer>()
 
   list(): readonly PeerStatsEntry[] {
     return [...this.#entries.values()]
+  }
+
+  /** The transfers that are under way. */
+  underWay(): Iterable<RecordedTransfer> {
+    return this.#underWay
   }
 
   /** Must be called when membership has changed. */
@@ -55,12 +61,14 @@ export class PeerStats {
     const { direction, digest, repository, id, name } = transfer
     const startedAt = performance.now()
     let error: Error | undefined
+    this.#underWay.add(transfer)
     try {
       await work()
     } catch (thrown) {
       error = thrown instanceof Error ? thrown : new Error(String(thrown))
       throw thrown
     } finally {
+      this.#underWay.delete(transfer)
       const bytes = transfer.bytes()
       const entry = id === undefined ? undefined : this.#entries.get(id)
       if (entry !== undefined) entry[direction === 'taken' ? 'takenBytes' : 'givenBytes'] += bytes

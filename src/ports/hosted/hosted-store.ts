@@ -17,10 +17,10 @@ export interface UploadContent {
   /** All bytes of it are in its file once `digest` has resolved. `commit` is not used. */
   readonly incoming: Incoming
   /**
-   * Stores the bytes as a blob and links it, durably and in one batch. Rejects with `corrupt` if their digest is another one,
-   * and with `disk` if they cannot be stored.
+   * Stores the bytes as a blob and links it, durably and in one batch; without a link the blob is cached content of the repository
+   * of the upload. Rejects with `corrupt` if their digest is another one, and with `disk` if they cannot be stored.
    */
-  publish(digest: Digest, link: LinkToMake, options: { signal: AbortSignal }): Promise<void>
+  publish(digest: Digest, link: LinkToMake | undefined, options: { signal: AbortSignal }): Promise<void>
 }
 
 /** The files of uploads. Each is there from `create` until it is published or removed, also after a restart. */

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { onAbort } from '../../lib/async/abort.ts'
+import { noteShortLivedMemory } from './short-lived-memory.ts'
 
 /** Where the bytes of a body go; an `UploadWriter` is one. */
 export interface BodySink {
@@ -96,6 +97,7 @@ export class RequestBody {
       const onData = (chunk: Uint8Array) => {
         try {
           onReceived(chunk.length)
+          noteShortLivedMemory(chunk.length)
           const rest = fill(sink, chunk)
           if (rest === undefined) stallTimer.refresh()
           else {

@@ -81,7 +81,11 @@ class DiskUploadContent implements UploadContent {
     this.#parts = parts
   }
 
-  async publish(digest: Digest, link: LinkToMake, { signal }: { signal: AbortSignal }): Promise<void> {
+  async publish(
+    digest: Digest,
+    link: LinkToMake | undefined,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
     const { incoming } = this
     const hashed = await incoming.digest()
     const isSameAlgorithm = algorithmOf(hashed) === algorithmOf(digest)
@@ -97,7 +101,7 @@ class DiskUploadContent implements UploadContent {
       origin: PUSHED,
       references: [],
       subject: undefined,
-      link,
+      ...(link === undefined ? {} : { link }),
       ...(isSameAlgorithm ? {} : { digest }),
     })
     if (!isStored) throw incoming.passThroughReason ?? new Failure('disk', `cannot store ${digest}`)

@@ -57,8 +57,8 @@ export class Pushers {
     await Promise.all(Array.from({ length: PUSHERS }, (_, pusher) => work(pusher)))
   }
 
-  /** Compares what an agent has with what was answered, and ends the uploads. */
-  async inspect(address: string): Promise<void> {
+  /** Compares what an agent has with what was answered, and ends the uploads: there, or at another agent that has taken them. */
+  async inspect(address: string, uploadsAt = address): Promise<void> {
     const base = `http://${address}/v2/${REPOSITORY}`
     const list = await fetch(`${base}/tags/list`)
     const { tags = [] } = (await list.json()) as { tags?: string[] }
@@ -70,7 +70,7 @@ export class Pushers {
     }
     for (const [pusher, upload] of this.#uploads) {
       this.#uploads.delete(pusher)
-      await endUpload(base, upload)
+      await endUpload(`http://${uploadsAt}/v2/${REPOSITORY}`, upload)
     }
   }
 

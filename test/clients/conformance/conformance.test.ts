@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { AgentProcess } from '../../../testkit/agent-process.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
+import { bucketSettings, startVersitygw } from '../../../testkit/object-store/servers.ts'
 import { requirePrograms } from '../../../testkit/programs.ts'
 import { buildImage, buildIndex, push } from '../../../testkit/registries/image.ts'
 import { UpstreamRegistry } from '../../../testkit/registries/registry.ts'
@@ -26,12 +27,8 @@ async function assertReadmeSays(text: string): Promise<void> {
   assert.ok(readme.includes(text), `README.md does not say "${text}"`)
 }
 
-test('a hosted repository passes the conformance suite with all of its workflows', async (t) => {
-  const suite = findSuite(t)
-  if (suite === undefined) return
-  const folder = await newFolder(t)
-  const agent = await AgentProcess.start(join(folder, 'agent'), 'hosted: ["conformance/**"]\n')
-  addCleanup(t, () => agent.stop())
+/** Runs all workflows against an agent that hosts `conformance/**`. */
+async function runAllWorkflows(suite: string, folder: string, agent: AgentProcess): Promise<SuiteResult> {
   const result = await runSuite(suite, folder, {
     OCI_REGISTRY: agent.address,
     OCI_REPO1: 'conformance/one',
@@ -49,7 +46,29 @@ test('a hosted repository passes the conformance suite with all of its workflows
     result.notPassed.filter((line) => !/mount|Sparse Manifests/.test(line)),
     [],
   )
-  await assertReadmeSays(`${result.passed} checks of pushing and pulling`)
+  return result
+}
+
+test('a hosted repository passes the conformance suite with all of its workflows', async (t) => {
+  const suite = findSuite(t)
+  if (suite === undefined) return
+  const folder = await newFolder(t)
+  const agent = await AgentProcess.start(join(folder, 'agent'), 'hosted: ["conformance/**"]\n')
+  addCleanup(t, () => agent.stop())
+  const { passed } = await runAllWorkflows(suite, folder, agent)
+  await assertReadmeSays(`${passed} checks of pushing and pulling`)
+})
+
+test('a hosted repository in a bucket passes the same checks', async (t) => {
+  const suite = findSuite(t)
+  const folder = await newFolder(t)
+  const server = suite === undefined ? undefined : await startVersitygw(t, join(folder, 's3'))
+  if (suite === undefined || server === undefined) return
+  const settings = `${await bucketSettings(server, folder)}  hosted: true\n`
+  const agent = await AgentProcess.start(join(folder, 'agent'), `hosted: ["conformance/**"]\n${settings}`)
+  addCleanup(t, () => agent.stop())
+  const { passed } = await runAllWorkflows(suite, folder, agent)
+  await assertReadmeSays(`${passed} checks of pushing and pulling`)
 })
 
 test('a cached repository passes what the conformance suite reads', async (t) => {

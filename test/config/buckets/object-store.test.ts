@@ -48,6 +48,7 @@ test('what cannot be meant is refused with what is allowed', async () => {
     ['{ url: "s3://bucket", endpoint: "https://key:secret@s3.example" }', /without credentials/],
     ['{ url: "s3://bucket", sseKeyId: key }', /aws:kms/],
     ['{ url: "s3://bucket", layout: oci-registry, fill: all }', /only read/],
+    ['{ url: "s3://bucket", layout: oci-registry, hosted: true }', /only read/],
     ['{ url: "s3://bucket", readRanges: 0 }', /from 1 to 4/],
   ]
   for (const [yaml, message] of refusals) {

@@ -36,12 +36,12 @@ test('an idle connection is closed after its time limit', async (t) => {
   await once(socket, 'close')
 })
 
-test('at most eight idle connections are kept for one origin', async (t) => {
+test('at most 16 idle connections are kept for one origin', async (t) => {
   const { get, body, sockets } = await startServer(t, (socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   })
-  const responses = await Promise.all(Array.from({ length: 12 }, () => get()))
-  assert.equal(sockets.length, 12)
+  const responses = await Promise.all(Array.from({ length: 20 }, () => get()))
+  assert.equal(sockets.length, 20)
   const closed = sockets.map((socket) => once(socket, 'close'))
   let closes = 0
   for (const each of closed) each.then(() => (closes += 1)).catch(() => {})

@@ -84,3 +84,17 @@ test('the prediction for a tag that a peer owns names that peer before upstream'
     'The tag is not known to this node: a request asks its owner node-5, then mirror.example.com, then registry-1.docker.io for it and for its manifest.',
   )
 })
+
+test('the prediction for a hosted repository names the bucket that has it, if one does', async () => {
+  const { digest } = fixture.node.putImage(['pushed'])
+  const stored = `localhost/team/app@${digest}`
+  const missing = `localhost/team/app@${digestOf('in no store')}`
+  fixture.node.hostedRepositories.push('localhost/team/app')
+  assert.match((await fixture.why(missing)).report.next, /^A request gets 404/)
+  fixture.node.hostedBucket = 's3://images'
+  assert.match((await fixture.why(stored)).report.next, /asks s3:\/\/images .* served from the store\.$/)
+  assert.match(
+    (await fixture.why(missing)).report.next,
+    /asks s3:\/\/images .* fetched from peers, or from there\.$/,
+  )
+})

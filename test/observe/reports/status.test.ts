@@ -112,7 +112,7 @@ test('a status is available before the registry API listens', async () => {
   const reporter = new Reporter(node)
   try {
     const status = v.parse(StatusReport, await reporter.status())
-    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051' })
+    assert.deepEqual(status.addresses, { registry: null, admin: '127.0.0.1:5051', metrics: null })
     assert.equal(status.peers, null)
     assert.match(statusText(status, Date.now(), false), /^peers {5}off$/m)
   } finally {
@@ -144,6 +144,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
       peerOf(1, { given: 2048 }),
       peerOf(2, { taken: 4096, zone: 'we\u001bst', version: '9', understood: false }),
     ],
+    taking: [],
   }
   const reporter = new Reporter(node)
   try {
@@ -180,7 +181,7 @@ test('a status lists the peers, sorted by exchanged bytes', async () => {
 test('in a very large swarm all peers are counted and 1000 are listed', async () => {
   const node = new MemoryNode()
   const self = { name: 'node-0', address: '10.0.0.9:5052', zone: null }
-  node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)) }
+  node.swarm = { self, members: Array.from({ length: 1500 }, (_, at) => peerOf(at)), taking: [] }
   const reporter = new Reporter(node)
   try {
     const { peers } = await reporter.status()

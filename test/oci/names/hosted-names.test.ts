@@ -54,3 +54,11 @@ test('a name that no repository can have is not hosted', () => {
   assert.equal(find('team/UPPER', '127.0.0.1:5050'), undefined)
   assert.equal(find(`team/${'a'.repeat(250)}`, '127.0.0.1:5050'), undefined)
 })
+
+test('the registries are known of which there may be hosted repositories', () => {
+  const names = new HostedNames([...PATTERNS, 'reg.corp:5000/app'])
+  for (const registry of ['localhost', 'registry.corp.example', 'eu.apps.example', 'reg.corp:5000'])
+    assert.equal(names.hasRegistry(registry), true, registry)
+  for (const registry of ['docker.io', 'apps.example', 'reg.corp', ''])
+    assert.equal(names.hasRegistry(registry), false, registry)
+})

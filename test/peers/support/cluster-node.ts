@@ -5,6 +5,7 @@ import { readAll } from '../../../src/fetch/manifests/manifest-body.ts'
 import { CachingResolver } from '../../../src/fetch/resolver.ts'
 import type { LanePool } from '../../../src/lanes/lane-pool.ts'
 import { RateLimiter } from '../../../src/lib/async/rate-limiter.ts'
+import { ownActivity } from '../../../src/observe/reports/swarm/own-activity.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/names/repository.ts'
 import { repositoryFilter } from '../../../src/oci/names/repository-filter.ts'
@@ -31,8 +32,11 @@ const LONG_TIMEOUTS: PeerTimeouts = {
   ownerAnswerMs: 60_000,
   trackerSilenceMs: 60_000,
   whoHasMs: 60_000,
+  activityMs: 60_000,
   now: runningTime,
 }
+
+const NO_BYTES = { local: 0, inflight: 0, peer: 0, objectStore: 0, upstream: 0 }
 
 export const REPOSITORY: Repository = { registry: 'up.test', name: 'app' }
 
@@ -139,6 +143,19 @@ export class Node {
         this.warmRequests.push({ ...request, signal })
         return this.warming.warm({ ...request, signal })
       },
+      activity: () =>
+        ownActivity(
+          {
+            flights: () =>
+              this.resolver.flights.list().map(({ want, position, size, source }) => {
+                return { ...want, position, size, source: source?.name }
+              }),
+            peers: () => this.network.report(),
+            store: () => ({ blobs: this.store.stored.size, bytes: 0 }),
+            warm: async () => ({ stored: 0, missing: 0 }),
+          },
+          { served: NO_BYTES, fetched: NO_BYTES },
+        ),
     })
   }
 

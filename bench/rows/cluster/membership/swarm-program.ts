@@ -9,7 +9,7 @@ import {
 } from '../../../../src/peers/membership/gossip/gossip-messages.ts'
 import { DEFAULT_LINK_LIMITS, Link, type LinkListener } from '../../../../src/peers/membership/links/link.ts'
 import { identityNamed, memberOf, recordOf } from '../../../../testkit/simulation/gossip/named-members.ts'
-import { LOOPBACK, SECRET } from '../agents.ts'
+import { LOOPBACK, SECRET } from '../../../servers/peer.ts'
 
 // The members of a swarm in one process, as an agent sees them: some have a link to it, and send it records of many others. The
 // argument is the DHT node to join at. Each message sets how many members there are: `[links, members]`.

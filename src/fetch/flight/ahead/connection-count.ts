@@ -6,6 +6,8 @@ const MEASURED_MS = 1000
 const BEGINNING_MS = 250
 /** One connection that brings so much is not what limits the rate. */
 const FAST_BYTES_PER_MS = (128 * 1024 * 1024) / 1000
+/** More connections that did not help are tried once more after this time: something else may have been slow. */
+const AGAIN_AFTER_MS = 5000
 /** Twice as many connections must bring so much more. */
 const LEAST_GAIN = 1.25
 
@@ -14,6 +16,7 @@ export class ConnectionCount {
   readonly #most: number
   #count: number
   #isFinal: boolean
+  #hasTriedAgain = false
   /** What was measured before the number was last raised. */
   #before: { readonly count: number; readonly bytesPerMs: number } | undefined
   #measured: { readonly since: number; bytes: number } | undefined
@@ -43,7 +46,7 @@ export class ConnectionCount {
     if (ms < MEASURED_MS) return false
     const bytesPerMs = this.#measured.bytes / ms
     this.#measured = undefined
-    return this.#decide(bytesPerMs)
+    return this.#decide(bytesPerMs, now)
   }
 
   /** The source does not want several connections. */
@@ -52,11 +55,14 @@ export class ConnectionCount {
     this.#isFinal = true
   }
 
-  #decide(bytesPerMs: number): boolean {
+  #decide(bytesPerMs: number, now: number): boolean {
     const before = this.#before
     if (before !== undefined && bytesPerMs < before.bytesPerMs * LEAST_GAIN) {
       this.#count = before.count
-      this.#isFinal = true
+      this.#before = undefined
+      this.#isFinal = this.#hasTriedAgain
+      this.#hasTriedAgain = true
+      this.#measured = { since: now + AGAIN_AFTER_MS, bytes: 0 }
       return true
     }
     if (this.#count >= this.#most || (before === undefined && bytesPerMs >= FAST_BYTES_PER_MS)) {

@@ -1,5 +1,5 @@
 import type { ByteRange } from '../../../oci/range.ts'
-import type { BytesAhead } from '../../../ports/blob-store.ts'
+import { AHEAD_UNIT_BYTES, type BytesAhead } from '../../../ports/blob-store.ts'
 import type { Failure } from '../../../ports/failure.ts'
 import type { Source, Want } from '../../../ports/source.ts'
 import { asFailure } from '../attempts/pick-failure.ts'
@@ -10,11 +10,13 @@ import { type AheadWindow, PIECE_BYTES, pieceEnd } from './ahead-window.ts'
 import type { RequestSlots } from './request-slots.ts'
 import { firstMissing, type WantedRanges } from './wanted-ranges.ts'
 
-/** One request for a part brings at most so much, so that a large part uses several connections. */
-const MOST_PART_BYTES = 4 * 1024 * 1024
+/** A part comes by so many requests, over as many connections, unless they would be smaller or larger than these. */
+const REQUESTS_PER_PART = 8
+const LEAST_REQUEST_BYTES = 512 * 1024
+const MOST_REQUEST_BYTES = 4 * 1024 * 1024
 /** What a request may use of the room for bytes ahead, in which its ends may take more than they need. */
 const MOST_ROOM_BYTES = PIECE_BYTES + 2 * 1024 * 1024
-const MOST_PARTS_AT_A_TIME = 8
+const MOST_REQUESTS_FOR_PARTS = 16
 /** A source that sends less within the timeout would hold a slot that others need. */
 const MIN_BYTES = 65_536
 /** So many requests in a row may fail before the source is no longer asked for ranges. */
@@ -85,8 +87,8 @@ export class RangeRequests {
 
   #startParts(size: number): boolean {
     const { source, wanted, slots, onChange } = this.#options
-    while (this.#count('part') < MOST_PARTS_AT_A_TIME && !this.#isOver) {
-      const range = wanted.next((position) => this.#coveredTo(position), MOST_PART_BYTES)
+    while (this.#count('part') < MOST_REQUESTS_FOR_PARTS && !this.#isOver) {
+      const range = wanted.next((position) => this.#coveredTo(position), requestBytes)
       if (range === undefined) return true
       if (!this.#hasRoom) return false
       if (!slots.take(source.name, onChange)) return true
@@ -185,4 +187,10 @@ export class RangeRequests {
     this.#failures += isFinal ? MOST_FAILURES : 1
     if (this.haveFailed) this.#stopping.abort(new Error('the source does not bring ranges'))
   }
+}
+
+/** How much one request for a part of this size asks for. */
+function requestBytes(partBytes: number): number {
+  const units = Math.ceil(partBytes / REQUESTS_PER_PART / AHEAD_UNIT_BYTES)
+  return Math.min(MOST_REQUEST_BYTES, Math.max(LEAST_REQUEST_BYTES, units * AHEAD_UNIT_BYTES))
 }

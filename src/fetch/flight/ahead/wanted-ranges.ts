@@ -36,13 +36,17 @@ export class WantedRanges {
     return true
   }
 
-  /** Gives the first range of at most `mostBytes` that must be asked for. Ranges before it are not looked at any more. */
-  next(coveredTo: CoveredTo, mostBytes: number): ByteRange | undefined {
+  /**
+   * Gives the first range that must be asked for, of as many bytes as `mostBytes` says for the size of what is wanted. Ranges before
+   * it are not looked at any more.
+   */
+  next(coveredTo: CoveredTo, mostBytes: (wantedBytes: number) => number): ByteRange | undefined {
     for (; this.#first < this.#ranges.length; this.#first += 1) {
       const range = this.#ranges[this.#first]
       if (range === undefined) continue
+      const most = mostBytes(range.end - range.start)
       const rest = { start: range.missingFrom, end: range.end }
-      const missing = firstMissing(rest, coveredTo, (start) => start + mostBytes)
+      const missing = firstMissing(rest, coveredTo, (start) => start + most)
       if (missing === undefined) continue
       range.missingFrom = missing.start
       return missing

@@ -5,6 +5,7 @@ import { parseReference } from '../../../oci/names/reference.ts'
 import { parseRegistryHost } from '../../../oci/names/registry-host.ts'
 import { parsePlatform } from '../../../oci/platform.ts'
 import { Failure } from '../../../ports/failure.ts'
+import { ActivityReport } from '../../../schemas/peer-report.ts'
 import { MAX_IMAGES, MAX_WAIT_MS, WarmDone, WarmedImage, WarmProgress } from '../../../schemas/warm-report.ts'
 import { type MemberId, parseMemberId } from '../../identity/member.ts'
 
@@ -98,6 +99,8 @@ export const PeerRequest = v.variant('ask', [
     /** How long each image waits for a registry that does not answer; earlier versions do not send it. */
     waitMs: v.optional(v.pipe(amount, v.maxValue(MAX_WAIT_MS)), 0),
   }),
+  /** Asks what the member does, for an operator who looks at the swarm. Answered with `activity`. */
+  v.object({ ask: v.literal('activity') }),
 ])
 export type PeerRequest = v.InferOutput<typeof PeerRequest>
 
@@ -165,6 +168,11 @@ export const HasAnswer = v.variant('is', [
 
 export const TagAnswer = v.variant('is', [
   v.object({ is: v.literal('tag'), digest, mediaType, ageMs: v.pipe(v.number(), v.minValue(0)) }),
+  Refused,
+])
+
+export const ActivityAnswer = v.variant('is', [
+  v.object({ is: v.literal('activity'), activity: ActivityReport }),
   Refused,
 ])
 

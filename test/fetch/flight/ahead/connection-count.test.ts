@@ -23,11 +23,11 @@ test('the number is doubled while each connection brings as much as before', () 
   )
 })
 
-test('a number that does not make it faster is taken back for good', () => {
+test('a number that does not make it faster is taken back, and tried once more later', () => {
   const connections = new ConnectionCount({ most: 8, isAuto: true })
   assert.deepEqual(
     countsAt(connections, (count) => Math.min(count, 2) * 20),
-    [1, 2, 4, 2],
+    [1, 2, 4, 2, 4, 2],
   )
 })
 
@@ -35,8 +35,18 @@ test('where the link is full with one connection, there is one', () => {
   const connections = new ConnectionCount({ most: 8, isAuto: true })
   assert.deepEqual(
     countsAt(connections, () => 20),
-    [1, 2, 1],
+    [1, 2, 1, 2, 1],
   )
+})
+
+test('a number that was slow for another reason is found later', () => {
+  const connections = new ConnectionCount({ most: 8, isAuto: true })
+  let measured = 0
+  const counts = countsAt(connections, (count) => {
+    measured += 1
+    return measured < 60 ? 20 : count * 20
+  })
+  assert.deepEqual(counts, [1, 2, 1, 2, 4, 8])
 })
 
 test('a fast connection has no others beside it', () => {

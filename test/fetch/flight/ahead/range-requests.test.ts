@@ -69,7 +69,7 @@ function setUp({
     wanted,
     window: () => window,
     inOrderTo: (position) => Math.max(position, 2 * MIB),
-    slots: new RequestSlots(20),
+    slots: new RequestSlots(40),
     room: new AheadRoom(roomBytes),
     progressTimeoutMs,
     onBytes: () => void requests.start(BLOB.length),
@@ -79,29 +79,49 @@ function setUp({
   return { asked, wanted, ahead, requests, tooMany }
 }
 
-test('a large range is brought by requests of 4 MiB, eight at a time', async () => {
+test('a part is brought by eight requests, and at most 16 are under way', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({}, [{ start: 8 * MIB, end: 48 * MIB }], BLOB.length)
+  wanted.add(
+    {},
+    [8, 16, 24].map((start) => ({ start: start * MIB, end: (start + 4) * MIB })),
+    BLOB.length,
+  )
   assert.equal(requests.start(BLOB.length), true)
   assert.deepEqual(
     asked.map(({ start }) => start / MIB),
-    [8, 12, 16, 20, 24, 28, 32, 36],
+    [8, 16].flatMap((start) => [0, 1, 2, 3, 4, 5, 6, 7].map((nth) => start + nth / 2)),
   )
-  assert.equal(requests.endFrom(9 * MIB), 12 * MIB)
+  assert.equal(requests.endFrom(8 * MIB + 5), 8.5 * MIB)
   asked[0]?.finish()
-  while (asked.length < 9) await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(ahead.endFrom(8 * MIB), 12 * MIB)
-  assert.equal(asked[8]?.start, 40 * MIB)
+  while (asked.length < 17) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(ahead.endFrom(8 * MIB), 8.5 * MIB)
+  assert.equal(asked[16]?.start, 24 * MIB)
   await requests.stop()
 })
 
+for (const [what, bytes, expected] of [
+  ['small', MIB, [MIB / 2, MIB / 2]],
+  ['large', 40 * MIB, Array.from({ length: 10 }, () => 4 * MIB)],
+] as const) {
+  test(`a ${what} part is brought by requests of 512 KiB to 4 MiB`, async () => {
+    const { asked, wanted, requests } = setUp()
+    wanted.add({}, [{ start: 8 * MIB, end: 8 * MIB + bytes }], BLOB.length)
+    requests.start(BLOB.length)
+    assert.deepEqual(
+      asked.map(({ start, end }) => end - start),
+      expected,
+    )
+    await requests.stop()
+  })
+}
+
 test('what comes in order is not asked for', async () => {
   const { asked, wanted, requests } = setUp()
-  wanted.add({}, [{ start: MIB, end: 3 * MIB }], BLOB.length)
+  wanted.add({}, [{ start: MIB, end: 2.5 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.deepEqual(
     asked.map(({ start, end }) => [start / MIB, end / MIB]),
-    [[2, 3]],
+    [[2, 2.5]],
   )
   await requests.stop()
 })
@@ -117,7 +137,7 @@ test('without room nothing is asked for', async () => {
 
 test('a request that is stopped writes nothing more', async () => {
   const { asked, wanted, ahead, requests } = setUp()
-  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 8.5 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   await requests.stop()
   assert.equal(requests.arePartsUnderWay, false)
@@ -130,7 +150,7 @@ test('a request that is stopped writes nothing more', async () => {
 
 test('a source that sends nothing three times is asked for no range any more', async () => {
   const { asked, wanted, requests } = setUp({ progressTimeoutMs: 1 })
-  wanted.add({}, [{ start: 8 * MIB, end: 9 * MIB }], BLOB.length)
+  wanted.add({}, [{ start: 8 * MIB, end: 8.5 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   while (!requests.haveFailed) await new Promise((resolve) => setTimeout(resolve, 1))
   assert.equal(asked.length, 3)
@@ -142,7 +162,7 @@ test('a range that comes makes up for those that failed before it', async () => 
   const { asked, wanted, ahead, requests } = setUp()
   for (let round = 0; round < 3; round++) {
     const start = (8 + round) * MIB
-    wanted.add({}, [{ start, end: start + MIB }], BLOB.length)
+    wanted.add({}, [{ start, end: start + MIB / 2 }], BLOB.length)
     requests.start(BLOB.length)
     asked.at(-1)?.fail(new Failure('unavailable', 'the connection broke'))
     const count = asked.length
@@ -160,7 +180,7 @@ test('when the source does not bring ranges all requests end', async () => {
   requests.start(BLOB.length)
   asked[0]?.fail(new Failure('unsupported', 'no ranges'))
   while (requests.arePartsUnderWay) await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(asked.length, 8)
+  assert.equal(asked.length, 10)
   await requests.stop()
 })
 
@@ -183,12 +203,12 @@ test('where the flights together have no room for bytes ahead nothing is asked f
 test('the pieces of the window are asked for, after what readers want, and only so many at a time', async () => {
   const window: AheadWindow = { start: 3 * MIB, end: 32 * MIB, mostRequests: 2 }
   const { asked, wanted, requests } = setUp({ window })
-  wanted.add({}, [{ start: 40 * MIB, end: 41 * MIB }], BLOB.length)
+  wanted.add({}, [{ start: 40 * MIB, end: 40.5 * MIB }], BLOB.length)
   requests.start(BLOB.length)
   assert.deepEqual(
     asked.map(({ start, end }) => [start / MIB, end / MIB]),
     [
-      [40, 41],
+      [40, 40.5],
       [3, 8],
       [8, 16],
     ],

@@ -1,9 +1,9 @@
-import { isLargeManifest } from '../fetch/manifests/large-manifests.ts'
-import { readContent } from '../fetch/manifests/manifest-body.ts'
-import { ManifestMemory } from '../fetch/manifests/manifest-memory.ts'
-import type { Digest } from '../oci/digest.ts'
-import type { BlobStore } from '../ports/blob-store.ts'
-import type { ManifestAnswer } from '../ports/resolver.ts'
+import { isLargeManifest } from '../../fetch/manifests/large-manifests.ts'
+import { readContent } from '../../fetch/manifests/manifest-body.ts'
+import { ManifestMemory } from '../../fetch/manifests/manifest-memory.ts'
+import type { Digest } from '../../oci/digest.ts'
+import type { BlobStore } from '../../ports/blob-store.ts'
+import type { ManifestAnswer } from '../../ports/resolver.ts'
 
 /** Bounds the memory for pushed manifests that are requested often. */
 const MEMORY_BYTES = 4 * 1024 * 1024

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { PushedManifests } from '../../src/hosted/pushed-manifests.ts'
-import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import { keep, readContent } from '../conformance/blob-steps.ts'
-import { folder, opened } from '../store/folder.ts'
-import { NEVER } from './lab.ts'
+import { PushedManifests } from '../../../src/hosted/manifests/pushed-manifests.ts'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { keep, readContent } from '../../conformance/blob-steps.ts'
+import { folder, opened } from '../../store/folder.ts'
+import { NEVER } from '../lab.ts'
 
 test('a small manifest is read once, and counts as used each time; a large one is given as a content', async (t) => {
   const { blobs } = await opened(t, { path: await folder(t) })

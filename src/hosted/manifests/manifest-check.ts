@@ -1,7 +1,15 @@
-import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts'
-import { childrenOf, type Descriptor, type Manifest, manifestTypeOf, parseManifest } from '../oci/manifest.ts'
-import { DOCKER_MANIFEST, essence, isManifestType, OCI_MANIFEST } from '../oci/media-types.ts'
-import type { ManifestRefusal, ManifestToPush } from '../ports/hosted.ts'
+import { algorithmOf, type Digest, digestOf } from '../../oci/digest.ts'
+import {
+  childrenOf,
+  type Descriptor,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  manifestTypeOf,
+  parseManifest,
+} from '../../oci/manifest.ts'
+import { DOCKER_MANIFEST, essence, isManifestType, OCI_MANIFEST } from '../../oci/media-types.ts'
+import { Failure } from '../../ports/failure.ts'
+import type { ManifestRefusal, ManifestToPush } from '../../ports/hosted.ts'
 
 /** A pushed manifest that may be stored if the repository has all that it needs. */
 export interface CheckedManifest {
@@ -16,11 +24,15 @@ export interface CheckedManifest {
 /** Layers that their publishers do not let registries have. */
 const NOT_DISTRIBUTABLE = /\.foreign\.|\.nondistributable\./
 
-/** Checks what can be said of a manifest without looking at the repository. */
+/** Checks what can be said of a manifest without looking at the repository. Throws the `too-large` `Failure`. */
 export function checkManifest(
   push: Pick<ManifestToPush, 'bytes' | 'mediaType' | 'digest' | 'algorithm'>,
 ): { readonly manifest: CheckedManifest } | { readonly refusal: ManifestRefusal } {
   const { bytes, digest } = push
+  if (bytes.length > MAX_MANIFEST_BYTES) {
+    const message = `The manifest has ${bytes.length} bytes; ${MAX_MANIFEST_BYTES} are allowed.`
+    throw new Failure('too-large', message)
+  }
   const found = digestOf(bytes, digest === undefined ? push.algorithm : algorithmOf(digest))
   if (digest !== undefined && found !== digest) return { refusal: { kind: 'wrong-digest', found } }
   const declared = essence(push.mediaType)

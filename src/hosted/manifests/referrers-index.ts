@@ -1,6 +1,6 @@
-import type { Digest } from '../oci/digest.ts'
-import { parseManifest } from '../oci/manifest.ts'
-import { OCI_INDEX } from '../oci/media-types.ts'
+import type { Digest } from '../../oci/digest.ts'
+import { parseManifest } from '../../oci/manifest.ts'
+import { OCI_INDEX } from '../../oci/media-types.ts'
 
 /** A referrer, as the index of referrers lists it. */
 export interface ReferrerDescriptor {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkManifest } from '../../src/hosted/manifest-check.ts'
-import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import { digestOf } from '../../testkit/memory/digests.ts'
+import { checkManifest } from '../../../src/hosted/manifests/manifest-check.ts'
+import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 const config = { digest: digestOf(Buffer.from('config')), size: 2, mediaType: 'application/json' }
 const layer = { digest: digestOf(Buffer.from('layer')), size: 5, mediaType: 'application/x-tar' }

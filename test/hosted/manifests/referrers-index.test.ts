@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { describeReferrer } from '../../src/hosted/referrers-index.ts'
-import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import { digestOf } from '../../testkit/memory/digests.ts'
+import { describeReferrer } from '../../../src/hosted/manifests/referrers-index.ts'
+import { OCI_INDEX, OCI_MANIFEST } from '../../../src/oci/media-types.ts'
+import { digestOf } from '../../../testkit/memory/digests.ts'
 
 const config = { digest: digestOf(Buffer.from('config')), size: 2, mediaType: 'application/vnd.example+json' }
 const annotations = { 'org.example.key': 'value' }

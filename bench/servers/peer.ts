@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Context } from '../../context.ts'
-import { freePort } from '../../program.ts'
-import type { Resources } from '../../resources.ts'
-import type { Agent } from '../../servers/agent.ts'
-import { startConfiguredAgent } from '../../servers/configured-agent.ts'
+import type { Context } from '../context.ts'
+import { freePort } from '../program.ts'
+import type { Resources } from '../resources.ts'
+import type { Agent } from './agent.ts'
+import { startConfiguredAgent, type Variables } from './configured-agent.ts'
 
 export const LOOPBACK = '127.0.0.1'
 /** The secret of the swarms that the bench starts. */
@@ -17,25 +17,47 @@ export interface Peer {
   readonly dht: string
 }
 
-/** Starts an agent on loopback. The first agent of a swarm has no `bootstrap`. */
+export interface PeerOptions {
+  readonly upstreamPort: number
+  /** More lines of the configuration file. */
+  readonly config?: string
+  /** The first agent of a swarm has none. */
+  readonly bootstrap?: string
+}
+
+/** Starts an agent on loopback. */
 export async function startPeer(
   context: Context,
   resources: Resources,
   folder: string,
-  { upstreamPort, bootstrap }: { readonly upstreamPort: number; readonly bootstrap?: string },
+  { upstreamPort, config, bootstrap }: PeerOptions,
 ): Promise<Peer> {
   mkdirSync(folder, { recursive: true })
   const secret = `${folder}/secret`
   writeFileSync(secret, `${SECRET}\n`, { mode: 0o600 })
   const dht = `${LOOPBACK}:${await freePort()}`
-  const agent = await startConfiguredAgent(context, resources, folder, upstreamPort, {
+  const variables: Variables = {
     LEAT_PEERS_SECRET_FILE: secret,
     LEAT_DHT: dht,
     LEAT_PEER_LISTEN: `${LOOPBACK}:0`,
     LEAT_ADVERTISE: LOOPBACK,
     ...(bootstrap === undefined ? {} : { LEAT_BOOTSTRAP: bootstrap }),
-  })
+  }
+  const agent = await startConfiguredAgent(context, resources, folder, upstreamPort, variables, config)
   return { agent, dht }
+}
+
+/** Starts two agents that know each other. */
+export async function startTwoPeers(
+  context: Context,
+  resources: Resources,
+  folder: string,
+  options: Pick<PeerOptions, 'upstreamPort' | 'config'>,
+): Promise<readonly [Agent, Agent]> {
+  const one = await startPeer(context, resources, `${folder}/one`, options)
+  const other = await startPeer(context, resources, `${folder}/other`, { ...options, bootstrap: one.dht })
+  await Promise.all([untilKnown(one, 1), untilKnown(other, 1)])
+  return [one.agent, other.agent]
 }
 
 /** Resolves when the agent knows so many other members. */
