@@ -17,7 +17,7 @@ export function copiesText(report: CopiesReport): string {
 }
 
 /** Says how much a copy did not have to send, and what that is worth by the price of the settings. */
-export function savedText(bytes: number, cost: number | null): string {
+function savedText(bytes: number, cost: number | null): string {
   if (bytes === 0) return ''
   return `, ${sizeText(bytes)} already there${cost === null ? '' : `, worth ${cost.toFixed(2)}`}`
 }
