@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { agentMetric } from './lab/agent-metrics.ts'
 import { Cluster } from './lab/cluster.ts'
+import { until } from './lab/kubectl.ts'
 import { runPod } from './lab/pods.ts'
 import { Release } from './lab/release.ts'
 import { settingsOf } from './lab/settings-of.ts'
@@ -19,8 +20,10 @@ test('the chart installs an agent through which pods pull, and its uninstall res
   assert.notDeepEqual(await settingsOf(node.writtenSettings), before)
 
   await runPod(cluster, 'first', 'registry.test/app:1')
-  const requests = cluster.registry.requests('app')
-  assert.notEqual(requests.length, 0)
+  const requests = await until('a request of the pull', () => {
+    const seen = cluster.registry.requests('app')
+    return seen.length > 0 ? seen : undefined
+  })
   assert.deepEqual(
     requests.filter(({ agent }) => !agent.startsWith('leat/')),
     [],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Cluster } from './lab/cluster.ts'
+import { until } from './lab/kubectl.ts'
 import { createPod, runPod } from './lab/pods.ts'
 import { NAMESPACE, Release } from './lab/release.ts'
 
@@ -48,7 +49,9 @@ test('a private image runs with a pull secret or with credentials of the agent, 
   })
   await release.upgrade({ credentialsSecret: 'credentials' })
   await runPod(cluster, 'by-agent', `${HOST}/other:1`)
-  const asked = registry.requests('other').filter(({ status }) => status === 200)
-  assert.notEqual(asked.length, 0)
+  const asked = await until('a request of the pull', () => {
+    const seen = registry.requests('other').filter(({ status }) => status === 200)
+    return seen.length > 0 ? seen : undefined
+  })
   assert.ok(asked.every(({ agent }) => agent.startsWith('leat/')))
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { agentMetric } from './lab/agent-metrics.ts'
 import { Cluster } from './lab/cluster.ts'
 import { until } from './lab/kubectl.ts'
 import { runPod } from './lab/pods.ts'
@@ -25,9 +26,8 @@ test('a new node loses its taint when the images of config.warm are stored there
     const { spec } = await cluster.kubectl.get<NodeObject>('node/two')
     return spec.taints?.some(({ key }) => key === KEY) ? undefined : true
   })
-  const asked = (): number =>
-    cluster.registry.requests('app').filter(({ client }) => client === two.machine.address).length
-  const before = asked()
+  const upstream = 'source="upstream"'
+  const before = await agentMetric(two, 'leat_fetched_bytes_total', upstream)
   await runPod(cluster, 'first', IMAGE, { node: 'two' })
-  assert.equal(asked(), before, 'the image was there')
+  assert.equal(await agentMetric(two, 'leat_fetched_bytes_total', upstream), before, 'the image was there')
 })

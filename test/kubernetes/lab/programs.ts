@@ -29,7 +29,16 @@ const PROGRAMS = [
   'pkill',
 ] as const
 
-/** The paths of the programs of a cluster. */
+const KUBERNETES_PROGRAMS = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubectl',
+  'kubelet',
+]
+const CONTAINERD_PROGRAMS = ['containerd', 'containerd-shim-runc-v2']
+
+/** The paths of the programs of a cluster; those of Kubernetes and of containerd are folders. */
 export interface Programs {
   readonly kubernetes: string
   readonly containerd: string
@@ -51,14 +60,20 @@ export function requireCluster(t: TestContext): Programs | undefined {
   }
   const version = versions()
   const bin = join(CACHE, 'bin')
+  const containerd = process.env['LEAT_KUBERNETES_CONTAINERD'] ?? version['CONTAINERD']
   const made = {
     kubernetes: join(bin, `kubernetes-${version['KUBERNETES']}`),
-    containerd: join(bin, `containerd-${process.env['LEAT_KUBERNETES_CONTAINERD'] ?? version['CONTAINERD']}`),
+    containerd: join(bin, `containerd-${containerd}`),
     dns: join(bin, `cluster-dns-${version['COREDNS']}`),
     helm: join(bin, `helm-${version['HELM']}`),
     pause: join(bin, 'pause'),
   }
-  const missing = Object.values(made).find((path) => !isProgram(path))
+  const paths = [
+    ...KUBERNETES_PROGRAMS.map((name) => join(made.kubernetes, name)),
+    ...CONTAINERD_PROGRAMS.map((name) => join(made.containerd, name)),
+    ...[made.dns, made.helm, made.pause],
+  ]
+  const missing = paths.find((path) => !isProgram(path))
   if (missing === undefined) return { ...made, etcd: found.etcd, registry: found['docker-registry'] }
   skipTest(t, `missing: ${missing} (test/kubernetes/programs/build.sh makes it)`)
   return undefined
@@ -69,7 +84,6 @@ function versions(): Record<string, string> {
   return Object.fromEntries([...text.matchAll(/^(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value]))
 }
 
-/** A folder of programs counts, too. */
 function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
