@@ -7,10 +7,11 @@ import { digestOf } from '../../observe/memory-node.ts'
 const REPOSITORY = { registry: 'up.test', name: 'app' }
 
 test('what came from upstream is uploaded, and what a crash has left without a source, but nothing of peers and buckets', async () => {
-  const policy = new FillPolicy({ bucket: 'images', prefix: '' }, {
+  const store = {
     references: () => Promise.resolve([]),
     pinsOf: () => Promise.resolve([]),
-  } as unknown as ConstructorParameters<typeof FillPolicy>[1])
+  } as unknown as ConstructorParameters<typeof FillPolicy>[1]
+  const policy = new FillPolicy({ bucket: 'images', prefix: '' }, store, () => false)
   const facts = {
     digest: digestOf('x'),
     size: 1,
