@@ -132,6 +132,7 @@ test('request.ended is published once for a request, when it is over', async (t)
     reference: 'latest',
     cacheStatus: 'leat; fwd=uri-miss; detail=upstream; collapsed',
     protocol: 'http/1.1',
+    client: '127.0.0.1',
     aborted: false,
     error: undefined,
     failedSource: undefined,

