@@ -44,6 +44,8 @@ export interface BucketCopiesOptions {
   readonly reader: ImageReader
   readonly selection: PlatformSelection
   readonly costPerGiB: number | undefined
+  /** Called when the copy of an image has failed and is not tried again. */
+  readonly onGivenUp?: (reference: Reference) => void
   readonly firstPauseMs?: number
 }
 
@@ -57,7 +59,7 @@ export class BucketCopies {
 
   constructor(options: BucketCopiesOptions) {
     this.#options = options
-    const { firstPauseMs } = options
+    const { firstPauseMs, onGivenUp } = options
     this.#queue = new UploadQueue({
       concurrency: 1,
       most: MOST_WAITING,
@@ -66,6 +68,7 @@ export class BucketCopies {
       preferred: (_, added) => added,
       run: (job, within) => this.#run(job, within),
       onFailing: () => {},
+      onGivenUp: ({ reference }) => onGivenUp?.(reference),
       ...(firstPauseMs === undefined ? {} : { firstPauseMs }),
     })
   }
@@ -158,5 +161,10 @@ function failureOf(error: unknown): Failure {
     error instanceof Error && error.name === 'ExportError'
       ? error.message
       : 'an unexpected error has ended a copy; see the log of the agent'
-  return new Failure(cause instanceof Failure ? cause.code : 'unsupported', message, { cause: error })
+  if (!(cause instanceof Failure)) return new Failure('unsupported', message, { cause: error })
+  const { retryAfterMs } = cause.details
+  return new Failure(cause.code, message, {
+    cause: error,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  })
 }

@@ -117,7 +117,8 @@ function targetOf(options: CopyOptions, context: CopiesContext, signal: AbortSig
   if (!selection.ok) throw new Error(selection.problem)
   const copy = new BucketCopy(to, { userAgent, proxies, signal })
   const reader = new ResolverReader(resolver)
-  const copies = new BucketCopies({ copy, reader, selection: selection.value, costPerGiB })
+  const onGivenUp = (reference: Reference): void => ofPulls?.forget(reference)
+  const copies = new BucketCopies({ copy, reader, selection: selection.value, costPerGiB, onGivenUp })
   const { records } = copy
   const images = (schedule?.images ?? []).map((image) => referenceIn(image, context.defaultNamespace))
   const scheduled = schedule && new ScheduledCopies({ schedule, images, copies, records, owns })

@@ -38,7 +38,7 @@ export class PulledCopies {
   readonly #options: PulledCopiesOptions
   readonly #counts: PullCounts
   readonly #isCounted: (repository: Repository, client: string | undefined) => boolean
-  /** Images that were copied within a day. */
+  /** Images that were added within a day, and whose copy was not given up. */
   readonly #copied = new BoundedMap<string, true>(MOST_IMAGES, { ttlMs: DAY_MS })
   /** Images of which the bucket knows that they are still pulled, or that are not in it because of pulls. */
   readonly #noted = new BoundedMap<string, true>(MOST_IMAGES, { ttlMs: DAY_MS })
@@ -62,6 +62,11 @@ export class PulledCopies {
 
   start(): void {
     this.#unsubscribe = subscribe('request.ended', (event) => this.#count(event))
+  }
+
+  /** The copy of an image was given up: its next pulls count again. */
+  forget(reference: Reference): void {
+    this.#copied.delete(imageOf(reference.repository, reference.tag))
   }
 
   /** Removes the tags of images that nobody has pulled for long, if this node does that for the bucket. */
@@ -92,7 +97,7 @@ export class PulledCopies {
   #count({ route, code, repository, reference = '', client, aborted }: Events['request.ended']): void {
     if (route !== 'manifest' || aborted || !ANSWERED.includes(code) || repository === undefined) return
     if (parseDigest(reference) !== undefined || !this.#isCounted(repository, client)) return
-    const image = `${repositoryKey(repository)}:${reference}`
+    const image = imageOf(repository, reference)
     if (this.#counts.add(image) && !this.#copied.has(image)) {
       // When too many images wait, its next pulls count again.
       const isAdded = this.#options.bucket.add({ repository, tag: reference, digest: undefined })
@@ -117,4 +122,8 @@ export class PulledCopies {
       })
     this.#working.add(working)
   }
+}
+
+function imageOf(repository: Repository, tag = ''): string {
+  return `${repositoryKey(repository)}:${tag}`
 }
