@@ -1,4 +1,5 @@
 import { pause } from '../../lib/async/abort.ts'
+import type { OnPace } from '../../ports/access/pull-rights.ts'
 import { Failure } from '../../ports/failure.ts'
 
 /** A request that would have to wait for longer fails at once, because a client is waiting. */
@@ -29,8 +30,13 @@ export class RequestPace {
   }
 
   /** Resolves when a request may begin. */
-  async turn(source: string, { signal }: { signal: AbortSignal }): Promise<void> {
+  async turn(
+    source: string,
+    { signal, onPace }: { signal: AbortSignal; onPace?: OnPace | undefined },
+  ): Promise<void> {
+    onPace?.('waits')
     const waitMs = this.waitMs(source)
     if (waitMs > 0) await pause(waitMs, { signal })
+    onPace?.('begins')
   }
 }

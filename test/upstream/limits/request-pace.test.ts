@@ -28,3 +28,14 @@ test('a request whose client leaves does not wait any more', async () => {
   leaving.abort(new Error('left'))
   await assert.rejects(turn, /left/)
 })
+
+test('a request is told that it waits and that it begins, and one that fails has not begun', async () => {
+  const pace = new RequestPace(1, () => 0)
+  const states: string[] = []
+  const request = { signal: new AbortController().signal, onPace: (state: string) => states.push(state) }
+  await pace.turn('registry', request)
+  assert.deepEqual(states.splice(0), ['waits', 'begins'])
+  while (pace.waitMs('registry') < 20_000);
+  await assert.rejects(pace.turn('registry', request), { code: 'busy' })
+  assert.deepEqual(states, ['waits'])
+})
