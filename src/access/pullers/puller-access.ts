@@ -3,7 +3,7 @@ import type { PullRights, RegistryLogin, WantedContent } from '../../ports/acces
 import type { AccessControl, Caller, Decision, Wish } from '../../ports/access.ts'
 import { credentialKey } from '../logins/credential-key.ts'
 import { readCredentials } from '../logins/credentials.ts'
-import { RightQuestions } from './right-questions.ts'
+import { DECISION_MS, RightQuestions } from './right-questions.ts'
 
 interface PullerAccessOptions {
   /** Decides about everything that no registry decides. */
@@ -27,8 +27,6 @@ interface RegistryWish {
   readonly staleMs: number
 }
 
-/** How long a client waits until it is told that its registry cannot be asked: less than clients wait for an answer. */
-const DECISION_MS = 25_000
 const EVERYBODY: Proof = { key: 'everybody', login: undefined }
 /** With `Bearer`, the client would send its credentials to the token service that the challenge names. */
 const BASIC = ['Basic realm="leat", charset="UTF-8"']

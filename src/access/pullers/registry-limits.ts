@@ -53,13 +53,13 @@ export class RegistryLimits {
 
   /** Runs `decide`, which sends its questions by `ask`, unless too many are pending or too many logins were wrong. */
   async admit({ address, hasLogin, signal }: Asker, decide: () => Promise<Answer>): Promise<Answer> {
-    if (!this.#hasRoomFor(address)) return this.#withoutSlot()
+    if (!this.#hasRoomFor(address)) return this.withoutAnswer()
     this.#countPending(address, 1)
     try {
       if (!hasLogin) return await decide()
       const attempt = await this.#wrong.begin(address, { signal })
       if (attempt.kind === 'must-wait') return 'not-asked'
-      if (attempt.kind === 'no-place') return this.#withoutSlot()
+      if (attempt.kind === 'no-place') return this.withoutAnswer()
       let answer: Answer = 'not-asked'
       try {
         answer = await decide()
@@ -106,7 +106,7 @@ export class RegistryLimits {
       // A client can use up a limit of this agent. It says nothing about the registry.
       if (isPaced) return 'not-asked'
       // A question that its client has cut off says nothing about the registry.
-      if (!isSent || signal.aborted) return this.#withoutSlot()
+      if (!isSent || signal.aborted) return this.withoutAnswer()
       this.#silentAt = this.#now()
       return 'unknown'
     } finally {
@@ -114,8 +114,11 @@ export class RegistryLimits {
     }
   }
 
-  /** Slots that a silent registry holds are its failure; that others are full can be the doing of a client. */
-  #withoutSlot(): Answer {
+  /**
+   * What is known without an answer. Slots that a silent registry holds are its failure; that others are full can be the doing
+   * of a client.
+   */
+  withoutAnswer(): 'unknown' | 'not-asked' {
     const isSilent = this.#silentAt !== undefined && this.#now() - this.#silentAt < SILENT_MS
     return isSilent ? 'unknown' : 'not-asked'
   }

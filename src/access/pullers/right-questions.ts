@@ -1,8 +1,12 @@
+import { unlessAborted } from '../../lib/async/abort.ts'
 import { SharedWork } from '../../lib/async/shared-work.ts'
 import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
 import type { PullRights, RegistryLogin, WantedContent } from '../../ports/access/pull-rights.ts'
 import { ConfirmedRights } from './confirmed-rights.ts'
 import { type Answer, RegistryLimits } from './registry-limits.ts'
+
+/** How long a client waits until it is told that its registry cannot be asked: less than clients wait for an answer. */
+export const DECISION_MS = 25_000
 
 /** Who asks for what. `key` names the credentials. */
 interface RightQuestion {
@@ -11,7 +15,7 @@ interface RightQuestion {
   readonly key: string
   readonly login: RegistryLogin | undefined
   readonly address: string
-  /** Until when an answer is of use. */
+  /** Until when an answer is of use to this asker. Others may wait longer for the same one. */
   readonly signal: AbortSignal
 }
 
@@ -43,14 +47,23 @@ export class RightQuestions {
     const content = JSON.stringify(question.content)
     if (this.#known.isConfirmed(right)) return 'confirmed'
     if (this.#known.isDenied(right, content)) return 'denied'
-    const { address, login, signal } = question
-    const asker = { address, hasLogin: login !== undefined, signal }
     const limits = this.#limitsOf(question.repository)
-    const { promise } = this.#asking.run(`${right} ${content}`, () =>
-      limits.admit(asker, () => this.#decide(question, limits)),
-    )
-    const answer = await promise
-    return answer === 'absent' ? 'denied' : answer
+    if (question.signal.aborted) return limits.withoutAnswer()
+    const { promise } = this.#asking.run(`${right} ${content}`, () => this.#admit(question, limits))
+    try {
+      const answer = await unlessAborted(promise, question.signal)
+      return answer === 'absent' ? 'denied' : answer
+    } catch (error) {
+      if (question.signal.aborted) return limits.withoutAnswer()
+      throw error
+    }
+  }
+
+  /** The work has a deadline of its own, because all who ask the same wait for it. */
+  #admit(question: RightQuestion, limits: RegistryLimits): Promise<Answer> {
+    const shared = { ...question, signal: AbortSignal.timeout(DECISION_MS) }
+    const asker = { address: shared.address, hasLogin: shared.login !== undefined, signal: shared.signal }
+    return limits.admit(asker, () => this.#decide(shared, limits))
   }
 
   #limitsOf({ registry }: Repository): RegistryLimits {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Right, RightQuestions } from '../../../src/access/pullers/right-questions.ts'
+import { unlessAborted } from '../../../src/lib/async/abort.ts'
 import { Deferred } from '../../../src/lib/async/deferred.ts'
 
 const APP = { registry: 'corp.test', name: 'app' }
@@ -29,6 +30,27 @@ test('the same question is asked once at a time, and eight are asked at once', a
   answer.resolve()
   assert.deepEqual(new Set(await Promise.all([...same, ...more])), new Set(['confirmed']))
   assert.equal(asked, 64)
+})
+
+test('who asks what another one asks already waits until its own deadline', async () => {
+  const answer = new Deferred<void>()
+  let asked = 0
+  const questions = new RightQuestions({
+    async confirm(_repository, _content, _login, { signal }) {
+      asked += 1
+      await unlessAborted(answer.promise, signal)
+    },
+  })
+  const first = new AbortController()
+  const early = questions.find({ ...question('same'), signal: first.signal })
+  const late = questions.find(question('same'))
+  await turn()
+  first.abort()
+  assert.equal(await early, 'not-asked')
+  answer.resolve()
+  assert.equal(await late, 'confirmed')
+  assert.equal(await questions.find({ ...question('other'), signal: first.signal }), 'not-asked')
+  assert.equal(asked, 1)
 })
 
 test('one address has a quarter of the questions that wait, and of too many none is asked', async () => {
