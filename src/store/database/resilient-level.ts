@@ -6,6 +6,8 @@ import { WriteGroups } from './write-groups.ts'
 
 /** LevelDB's defaults use up to 16 MiB. The index is small, and `BlobIndex` caches entries in use: 3 MiB are enough. */
 const OPTIONS = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 }
+/** A batch with longer values is an array: the memory of a chained batch is only freed when JavaScript's is collected. */
+const MOST_CHAINED = 64 * 1024
 /** Opening may write a table of what is in the log, a new log and a new manifest. */
 const REOPEN_BYTES = 3 * OPTIONS.writeBufferSize
 
@@ -84,7 +86,8 @@ export class ResilientLevel implements Database {
       if (this.#writeError !== undefined) await this.#reopen()
       const renewals = this.#reopenCount
       try {
-        await this.#chained(operations).write(options)
+        if (isLong(operations)) await this.#level.batch(operations, options)
+        else await this.#chained(operations).write(options)
         // If another write has failed meanwhile, this record may stand behind the failed one in the log.
         if (this.#writeError === undefined && renewals === this.#reopenCount) return
       } catch (error) {
@@ -121,6 +124,12 @@ export class ResilientLevel implements Database {
     this.#reopenCount += 1
     this.#writeError = undefined
   }
+}
+
+function isLong(operations: readonly BatchWrite[]): boolean {
+  let length = 0
+  for (const operation of operations) if (operation.type === 'put') length += operation.value.length
+  return length > MOST_CHAINED
 }
 
 class LevelBatch implements DatabaseBatch {

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { it } from 'node:test'
+import { Level } from 'level'
+import { ResilientLevel } from '../../../src/store/database/resilient-level.ts'
 import type { Store } from '../../../src/store/store.ts'
+import { addCleanup } from '../../../testkit/cleanup.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { SmallDisk } from '../../../testkit/small-disk.ts'
 import { keep, stored } from '../../conformance/blob-steps.ts'
-import { openStore } from '../folder.ts'
+import { folder, openStore } from '../folder.ts'
 
 /** LevelDB on a full disk must accept writes again when there is room. */
 
@@ -48,6 +51,27 @@ for (const [what, left] of [
     }
   })
 }
+
+it('long values are written in a batch whose memory is freed after the write', async (t) => {
+  const level = new ResilientLevel(await folder(t))
+  await level.open()
+  addCleanup(t, () => level.close())
+  const batch = t.mock.method(Level.prototype, 'batch')
+  const arrays = () => batch.mock.calls.map(({ arguments: given }) => given.length > 0)
+  await level.put('short', 'value')
+  assert.deepEqual(arrays(), [false])
+  const bytes = new Uint8Array(randomBytes(64 * 1024))
+  await level
+    .batch()
+    .put<string, Uint8Array>('long', bytes, { valueEncoding: 'view' })
+    .put('text', 'value')
+    .del('short')
+    .write({ sync: true })
+  assert.deepEqual(arrays(), [false, true])
+  const long = await level.get<string, Uint8Array>('long', { valueEncoding: 'view' })
+  assert.deepEqual(Buffer.from(long ?? []), Buffer.from(bytes))
+  assert.deepEqual(await level.getMany(['text', 'short']), ['value', undefined])
+})
 
 /** Writes one tag after another, each with a name that compresses badly. */
 async function remember(store: Store, remembered: Set<string>, tags: number): Promise<void> {
