@@ -143,7 +143,11 @@ export class BucketCopies {
       }
       // What the schedule has brought is due again only at its next time, and what was pulled stays while it is pulled.
       if (cause !== 'notification')
-        await copy.records.write(cause === 'pulls' ? 'pulled' : 'scheduled', keyOf(reference), { signal })
+        await copy.records.write(cause === 'pulls' ? 'pulled' : 'scheduled', keyOf(reference), {
+          signal,
+          // What the tag came to refer to while it was copied is due at the next time of the schedule.
+          tookMs: performance.now() - startedAt,
+        })
       this.#problem = undefined
       this.#counts.copied += 1
       this.#counts.sentBytes += ended.sentBytes
