@@ -68,8 +68,9 @@ export class BucketCopies {
       concurrency: 1,
       most: MOST_WAITING,
       keyOf: ({ reference }) => keyOf(reference),
-      // A later notification names a later digest.
-      preferred: (_, added) => added,
+      // A later notification names a later digest. A schedule and pulls name none, so they replace no notification.
+      preferred: (waiting, added) =>
+        added.reference.digest === undefined && waiting.reference.digest !== undefined ? waiting : added,
       run: (job, within) => this.#run(job, within),
       onFailing: () => {},
       onGivenUp: ({ reference }) => onGivenUp?.(reference),
