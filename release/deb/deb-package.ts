@@ -7,6 +7,7 @@ import { SCRIPTS } from './scripts.ts'
 export type DebArchitecture = 'amd64' | 'arm64'
 
 export interface DebOptions {
+  /** As npm writes it, which is also how the name of the file has it. */
   readonly version: string
   readonly architecture: DebArchitecture
   /** `Name <address>` of who publishes the package. */
@@ -37,9 +38,14 @@ export function buildDeb(root: string, target: string, options: DebOptions): str
   return name
 }
 
+/** Debian sorts `~` before the end of a version, and what follows a `-` after it. */
+function debianVersion(version: string): string {
+  return version.replaceAll('-', '~')
+}
+
 function controlFile({ version, architecture, maintainer }: DebOptions, kib: number): string {
   return `Package: leat
-Version: ${version}
+Version: ${debianVersion(version)}
 Architecture: ${architecture}
 Maintainer: ${maintainer}
 Installed-Size: ${kib}

@@ -129,6 +129,7 @@ function targetOf(options: CopyOptions, context: CopiesContext, signal: AbortSig
     records,
     add: (reference: Reference) => copies.add(reference, 'pulls'),
     drop: (reference: Reference, image: string) => copies.drop(reference, image),
+    report: (error: unknown) => copies.report('drop', error),
   }
   const isKept = (reference: Reference): boolean =>
     scheduledKeys.has(keyOf(reference)) || isNotified(reference.repository)

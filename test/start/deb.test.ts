@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { fillPackage } from '../../release/deb/contents.ts'
 import { buildDeb } from '../../release/deb/deb-package.ts'
 import type { Platform } from '../../release/files/libraries.ts'
+import { INSTALL_RECORD_PATH } from '../../src/runtimes/files/install-record.ts'
 import { withoutSettings } from '../../testkit/agent-process.ts'
 import { answers, Daemon, freePort } from '../../testkit/daemon.ts'
 import { findProgram, requirePrograms, requireRoot, run, tryRun } from '../../testkit/programs.ts'
@@ -32,16 +33,18 @@ test('the Debian package installs, runs as its unit says, is upgraded, removed a
   let old = ''
   let next = ''
   await t.test('dpkg-deb builds it', () => {
-    old = build('1.0.0', 'xz')
+    old = build('1.1.0-rc.1', 'xz')
     next = build('1.1.0', 'none')
   })
   const root = await emptyRoot(folder)
   // Scripts run outside of the root, where the machine's programs are, and are told where it is.
   const dpkg = (...args: string[]) =>
-    run(programs.dpkg, [`--root=${root}`, '--force-depends', '--force-script-chrootless', ...args], {
-      env: { DEBIAN_FRONTEND: 'noninteractive' },
+    run(programs.dpkg, [...dpkgOptions(root), ...args], {
+      env: { DEBIAN_FRONTEND: 'noninteractive', HOME: folder },
       deadlineMs: 300_000,
     })
+  // What an image for containers often leaves out; the options of the command come after it.
+  await writeFile(join(folder, '.dpkg.cfg'), 'path-exclude=/usr/share/*\n')
   const inRoot = (path: string): string => join(root, path)
   const config = inRoot('etc/leat/config.yaml')
 
@@ -74,11 +77,22 @@ test('the Debian package installs, runs as its unit says, is upgraded, removed a
   assert.match(status, /^Status: install ok installed$/m)
 
   await mkdir(inRoot('var/lib/leat/data'), { recursive: true })
-  await dpkg('--remove', 'leat')
+  const record = inRoot(INSTALL_RECORD_PATH)
+  await mkdir(dirname(record), { recursive: true })
+  await writeFile(record, '{}')
+  const removed = await dpkg('--remove', 'leat')
+  assert.match(removed.stderr, /^leat: .* still point at the agent; .*: leat runtime uninstall$/m)
   assert.ok(!existsSync(inRoot('usr/lib/leat')), 'the program is gone')
   assert.ok(existsSync(config) && existsSync(inRoot('var/lib/leat/data')), 'settings and content stay')
   await dpkg('--purge', 'leat')
-  assert.ok(!existsSync(config) && !existsSync(inRoot('var/lib/leat')), 'nothing stays after a purge')
+  assert.ok(!existsSync(config) && !existsSync(inRoot('var/lib/leat/data')), 'a purge removes the content')
+  assert.ok(existsSync(record), 'what restores the runtimes stays')
+  await rm(record)
+  await dpkg('--install', next)
+  const last = await dpkg('--purge', 'leat')
+  assert.doesNotMatch(last.stderr, /still point at/)
+  assert.ok(!existsSync(inRoot('var/lib/leat')), 'nothing stays after a purge')
+  assert.ok(existsSync(inRoot('var/log/dpkg.log')), 'the log of the machine is not written')
 })
 
 /** What the package is made of, with the program as it was compiled for the tests: other tests replace `dist`. */
@@ -98,6 +112,14 @@ async function builtProject(folder: string): Promise<string> {
   await cp(COMPILED, join(project, 'dist'), { recursive: true })
   await cp('src/page', join(project, 'dist/page'), { recursive: true })
   return project
+}
+
+/** The machine's settings of dpkg are read before the options: where it logs, and which paths it does not unpack. */
+function dpkgOptions(root: string): string[] {
+  return [
+    ...[`--root=${root}`, `--log=${join(root, 'var/log/dpkg.log')}`, '--path-include=/usr/share/*'],
+    ...['--force-depends', '--force-script-chrootless'],
+  ]
 }
 
 /** A root in which dpkg knows no package. */

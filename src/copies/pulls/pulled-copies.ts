@@ -20,6 +20,8 @@ export interface PulledBucket {
   readonly name: string
   add(reference: Reference): boolean
   drop(reference: Reference, image: string): Promise<void>
+  /** Takes the error of each search for images that nobody has pulled for long; undefined: it has none. */
+  report(error: unknown): void
   readonly records: CopyRecords
 }
 
@@ -69,17 +71,32 @@ export class PulledCopies {
     this.#copied.delete(imageOf(reference.repository, reference.tag))
   }
 
-  /** Removes the tags of images that nobody has pulled for long, if this node does that for the bucket. */
+  /** Removes the tags of images that nobody has pulled for long, if this node does that for the bucket. Reports failures to it. */
   async dropOld({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { pulled, bucket, owns, isKept, now = Date.now } = this.#options
+    const { pulled, bucket, owns, now = Date.now } = this.#options
     const { dropAfterMs } = pulled
-    if (dropAfterMs === undefined || !owns(`copies ${bucket.name}`)) return
-    for await (const { image } of bucket.records.before(now() - dropAfterMs, 'pulled', { signal })) {
-      const reference = parseReference(image)
-      if (reference.ok && !isKept(reference.value)) await bucket.drop(reference.value, image)
-      // The record goes last, so that an interrupted removal is continued by the next one.
-      await bucket.records.remove('pulled', image, { signal })
+    let failure: unknown
+    const note = (error: unknown): void => {
+      signal.throwIfAborted()
+      failure ??= error
     }
+    if (dropAfterMs !== undefined && owns(`copies ${bucket.name}`)) {
+      const old = bucket.records.before(now() - dropAfterMs, 'pulled', { signal })
+      try {
+        for await (const { image } of old) await this.#drop(image, { signal }).catch(note)
+      } catch (error) {
+        note(error)
+      }
+    }
+    bucket.report(failure)
+  }
+
+  async #drop(image: string, { signal }: { signal: AbortSignal }): Promise<void> {
+    const { bucket, isKept } = this.#options
+    const reference = parseReference(image)
+    if (reference.ok && !isKept(reference.value)) await bucket.drop(reference.value, image)
+    // The record goes last, so that an interrupted removal is continued by the next one.
+    await bucket.records.remove('pulled', image, { signal })
   }
 
   /** Resolves when the bucket knows of all pulls until now. */
