@@ -26,8 +26,8 @@ export interface AgentOptions {
   /** How many threads receive, hash and write; default: one less than there are processors, at most 8. */
   readonly lanes?: number
   /**
-   * Whether a range of a blob that is not stored yet comes before the rest; default `gated`: without the last 64 KiB of the blob,
-   * which wait until all of it is verified. `trusted`: with them.
+   * Whether a range of a blob that is not stored yet comes before the rest; default `off`. `gated`: without the last 64 KiB of the
+   * blob, which wait until all of it is verified. `trusted`: with them.
    */
   readonly lazyRanges?: FlightPolicy['lazyRanges']
   /** The address of the registry API; default 127.0.0.1:5050, port 0 for any. */

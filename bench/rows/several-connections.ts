@@ -15,7 +15,8 @@ export function severalConnections(context: Context): Promise<void> {
     const folder = resources.add(context.folder('data'))
     const content = context.content(folder.path)
     const upstream = resources.add(await LimitedRegistry.start(content, RATE))
-    const leat = await context.agent(`${folder.path}/leat`, upstream.port)
+    const config = '    connectionsPerBlob: auto\n'
+    const leat = await context.agent(`${folder.path}/leat`, upstream.port, config)
     if (leat === undefined) return
     resources.add(leat)
     const direct: number[] = []
@@ -41,7 +42,7 @@ export function severalConnections(context: Context): Promise<void> {
         { label: 'leat / upstream', unit: 'x', values: ratios(through, direct), atLeast: 3 },
         { label: 'sent by upstream', unit: 'x', values: sent, atMost: 1.01 },
       ],
-      notes: [],
+      notes: ['connectionsPerBlob: auto'],
     })
   })
 }

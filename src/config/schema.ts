@@ -61,7 +61,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 
 /**
  * Every setting by its key in the file. Flags, environment, file, help, JSON Schema and the `Settings` type follow from
- * this table: a new setting is one entry in it.
+ * this table. CONTRIBUTING.md says what hands a setting on to the part that uses it.
  */
 export const SETTINGS = Object.freeze({
   config: setting<string | undefined>({

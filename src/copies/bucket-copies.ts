@@ -14,6 +14,9 @@ const GIB = 1024 ** 3
 /** Why an image is copied. */
 export type CopyReason = Events['copy.ended']['cause']
 
+/** What is done with the copies at certain times. */
+type RepeatedWork = Events['copies.failing']['work']
+
 interface CopyJob {
   readonly reference: Reference
   readonly cause: CopyReason
@@ -35,7 +38,7 @@ export interface CopiesState {
   readonly savedBytes: number
   /** Undefined without a price. */
   readonly savedCost: number | undefined
-  /** Why the last attempt has failed; undefined when it has not. */
+  /** Why the last attempt, or the last look for what is due or old, has failed; undefined when none has. */
   readonly problem: string | undefined
 }
 
@@ -44,6 +47,8 @@ export interface BucketCopiesOptions {
   readonly reader: ImageReader
   readonly selection: PlatformSelection
   readonly costPerGiB: number | undefined
+  /** Called when the copy of an image has failed and is not tried again. */
+  readonly onGivenUp?: (reference: Reference) => void
   readonly firstPauseMs?: number
 }
 
@@ -53,11 +58,12 @@ export class BucketCopies {
   readonly #queue: UploadQueue<CopyJob>
   #current: CopiesState['current']
   #problem: string | undefined
+  readonly #workProblems = new Map<RepeatedWork, string>()
   readonly #counts = { copied: 0, failed: 0, dropped: 0, sentBytes: 0, savedBytes: 0 }
 
   constructor(options: BucketCopiesOptions) {
     this.#options = options
-    const { firstPauseMs } = options
+    const { firstPauseMs, onGivenUp } = options
     this.#queue = new UploadQueue({
       concurrency: 1,
       most: MOST_WAITING,
@@ -66,6 +72,7 @@ export class BucketCopies {
       preferred: (_, added) => added,
       run: (job, within) => this.#run(job, within),
       onFailing: () => {},
+      onGivenUp: ({ reference }) => onGivenUp?.(reference),
       ...(firstPauseMs === undefined ? {} : { firstPauseMs }),
     })
   }
@@ -79,7 +86,7 @@ export class BucketCopies {
       current: this.#current,
       ...this.#counts,
       savedCost: costPerGiB === undefined ? undefined : (savedBytes / GIB) * costPerGiB,
-      problem: this.#problem,
+      problem: this.#problem ?? this.#workProblems.values().next().value,
     }
   }
 
@@ -91,6 +98,16 @@ export class BucketCopies {
   /** False: too many images wait. */
   add(reference: Reference, cause: CopyReason): boolean {
     return this.#queue.add({ reference, cause })
+  }
+
+  /** Takes the error of work that is repeated; undefined: it has none. That it fails, or succeeds again, is told once. */
+  report(work: RepeatedWork, error: unknown): void {
+    const problem = error === undefined ? undefined : error instanceof Error ? error.message : String(error)
+    const hasFailed = this.#workProblems.has(work)
+    if (problem === undefined) this.#workProblems.delete(work)
+    else this.#workProblems.set(work, problem)
+    if (hasFailed === (problem !== undefined)) return
+    publish('copies.failing', { bucket: this.#options.copy.name, work, problem })
   }
 
   /** Removes the tag of an image from the bucket. */
@@ -158,5 +175,10 @@ function failureOf(error: unknown): Failure {
     error instanceof Error && error.name === 'ExportError'
       ? error.message
       : 'an unexpected error has ended a copy; see the log of the agent'
-  return new Failure(cause instanceof Failure ? cause.code : 'unsupported', message, { cause: error })
+  if (!(cause instanceof Failure)) return new Failure('unsupported', message, { cause: error })
+  const { retryAfterMs } = cause.details
+  return new Failure(cause.code, message, {
+    cause: error,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  })
 }

@@ -117,7 +117,8 @@ function targetOf(options: CopyOptions, context: CopiesContext, signal: AbortSig
   if (!selection.ok) throw new Error(selection.problem)
   const copy = new BucketCopy(to, { userAgent, proxies, signal })
   const reader = new ResolverReader(resolver)
-  const copies = new BucketCopies({ copy, reader, selection: selection.value, costPerGiB })
+  const onGivenUp = (reference: Reference): void => ofPulls?.forget(reference)
+  const copies = new BucketCopies({ copy, reader, selection: selection.value, costPerGiB, onGivenUp })
   const { records } = copy
   const images = (schedule?.images ?? []).map((image) => referenceIn(image, context.defaultNamespace))
   const scheduled = schedule && new ScheduledCopies({ schedule, images, copies, records, owns })
@@ -128,6 +129,7 @@ function targetOf(options: CopyOptions, context: CopiesContext, signal: AbortSig
     records,
     add: (reference: Reference) => copies.add(reference, 'pulls'),
     drop: (reference: Reference, image: string) => copies.drop(reference, image),
+    report: (error: unknown) => copies.report('drop', error),
   }
   const isKept = (reference: Reference): boolean =>
     scheduledKeys.has(keyOf(reference)) || isNotified(reference.repository)

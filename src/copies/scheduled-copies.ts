@@ -7,7 +7,7 @@ import type { CopySchedule } from './options/copy-options.ts'
 export interface ScheduledCopiesOptions {
   readonly schedule: Pick<CopySchedule, 'everyMs' | 'cron'>
   readonly images: readonly Reference[]
-  readonly copies: Pick<BucketCopies, 'has' | 'add' | 'state'>
+  readonly copies: Pick<BucketCopies, 'has' | 'add' | 'state' | 'report'>
   readonly records: Pick<CopyRecords, 'writtenAt'>
   /** Whether this node does the work that belongs to a key. */
   readonly owns: (key: string) => boolean
@@ -26,21 +26,34 @@ export class ScheduledCopies {
     this.#lastDue = dueTimes(options.schedule)
   }
 
-  /** Adds what is due, and belongs to this node, to the copies. Rejects with a `Failure` of the bucket. */
+  /** Adds what is due, and belongs to this node, to the copies. Reports a failure of the bucket to them. */
   async check(options: { signal: AbortSignal }): Promise<void> {
-    const { images, copies, records, owns, now = Date.now } = this.#options
+    const { images, copies, owns, now = Date.now } = this.#options
     const due = this.#lastDue(now())
     if (due === undefined) return
     const { bucket } = copies.state
+    let failure: unknown
     for (const reference of images) {
       const key = keyOf(reference)
       const isKnown = (this.#copiedAt.get(key) ?? Number.NEGATIVE_INFINITY) >= due
       // A member that is gone owns nothing, so the next one in the order finds what it has left undone.
       if (isKnown || copies.has(reference) || !owns(`copy ${bucket} ${key}`)) continue
-      const copiedAt = await records.writtenAt('scheduled', key, options)
-      if (copiedAt !== undefined) this.#copiedAt.set(key, copiedAt)
-      if (copiedAt === undefined || copiedAt < due) copies.add(reference, 'schedule')
+      try {
+        await this.#checkImage(reference, due, options)
+      } catch (error) {
+        options.signal.throwIfAborted()
+        failure ??= error
+      }
     }
+    copies.report('schedule', failure)
+  }
+
+  async #checkImage(reference: Reference, due: number, options: { signal: AbortSignal }): Promise<void> {
+    const { copies, records } = this.#options
+    const key = keyOf(reference)
+    const copiedAt = await records.writtenAt('scheduled', key, options)
+    if (copiedAt !== undefined) this.#copiedAt.set(key, copiedAt)
+    if (copiedAt === undefined || copiedAt < due) copies.add(reference, 'schedule')
   }
 }
 

@@ -175,6 +175,12 @@ export interface Events extends PeerEvents {
     readonly ms: number
     readonly error: string | undefined
   }
+  /** Finding what is due, or dropping what nobody pulls, fails; with undefined it succeeds again. */
+  'copies.failing': {
+    readonly bucket: string
+    readonly work: 'schedule' | 'drop'
+    readonly problem: string | undefined
+  }
   /** Nobody has pulled a copied image for long: its tag is in the bucket no more. */
   'copy.dropped': { readonly bucket: string; readonly image: string }
   /** A local source could not be read, and the others were asked instead. */

@@ -74,7 +74,7 @@ export type MemberActivity = v.InferOutput<typeof MemberActivity>
 
 /** What the agents of the swarm do now, as they answered when they were asked for this report. */
 export const SwarmActivityReport = v.object({
-  /** How many other agents are known now. */
+  /** How many other agents were known when they were asked. */
   count,
   /** This node comes first, then the other agents that were asked, at most 64. */
   members: v.array(MemberActivity),

@@ -38,6 +38,8 @@ export const SourceReport = v.object({
   problem: v.nullable(v.string()),
   /** Its images that are not served, a hundred at most; earlier versions do not say. */
   hidden: v.optional(v.array(HiddenImageReport)),
+  /** false: not all images are compared with those of the other sources, so `hidden` may lack some; earlier versions do not say. */
+  compared: v.optional(v.boolean()),
 })
 export type SourceReport = v.InferOutput<typeof SourceReport>
 

@@ -1,10 +1,9 @@
 import * as v from 'valibot'
 import { bytes } from './units.ts'
 
-/**
- * The requests and responses of the admin API that change something; clients validate the responses with these schemas. A
- * response to a long operation is a stream of JSON lines: progress at least every second, then the result or the error.
- */
+// The requests and responses of the admin API that change something; clients validate the responses with these schemas. A
+// response to a long operation is a stream of JSON lines: progress at least every second, then the result or the error.
+
 const count = v.number()
 const Failed = v.object({ is: v.literal('failed'), error: v.string() })
 

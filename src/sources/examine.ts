@@ -7,7 +7,13 @@ import { namedImages } from './docker/docker-index.ts'
 import { identityOf } from './docker/image-digests.ts'
 import { FileVerifier } from './files/file-verifier.ts'
 import { HiddenImages } from './hidden-images.ts'
-import { type ListedSource, type SourceState, SourceStates } from './source-states.ts'
+import {
+  type Compare,
+  type ListedSource,
+  PATIENCE_MS,
+  type SourceState,
+  SourceStates,
+} from './source-states.ts'
 import { fileSource, nameRules, type SourceOptions } from './sources.ts'
 
 type Options = { readonly signal: AbortSignal }
@@ -15,12 +21,12 @@ type Images = ReturnType<typeof namedImages>
 
 /**
  * The states of the sources as this process would see them, without a store. Whoever starts no agent learns by it what one
- * with these settings would find. `patienceMs`: how long a source is waited for.
+ * with these settings would find. `patienceMs`: how long a source is waited for, and then the comparison of all images.
  */
 export async function examineSources(
   options: readonly SourceOptions[],
   defaultRegistry: string,
-  patienceMs?: number,
+  patienceMs = PATIENCE_MS,
 ): Promise<readonly SourceState[]> {
   const verifier = new FileVerifier()
   const daemons: ExaminedDocker[] = []
@@ -33,8 +39,9 @@ export async function examineSources(
     return { isExclusive, source }
   })
   const hidden = new HiddenImages(listed.map(({ source }) => source))
+  const compare: Compare = (repositories) => hidden.find(repositories, AbortSignal.timeout(patienceMs))
   try {
-    return await new SourceStates(listed, hidden, patienceMs).read()
+    return await new SourceStates(listed, compare, patienceMs).read()
   } finally {
     await hidden.close()
     await Promise.all([verifier.close(), ...daemons.map((daemon) => daemon.close())])

@@ -22,10 +22,20 @@ interface ImageName {
   readonly tag: string
 }
 
+/** What a comparison of all images found. */
+export interface Comparison {
+  /** By the number of the source. */
+  readonly hidden: readonly (readonly HiddenImage[])[]
+  /** false: it has not ended, or was cut before all images were compared. */
+  readonly isComplete: boolean
+}
+
 /** An image that was compared is not compared again for this long, unless its tag gives another digest. */
 const COMPARED_MS = 60_000
-/** The sources have this long to say what they have under one name. No client waits for it. */
+/** The sources have this long to say what they have under one name, or under all. No client waits for it. */
 const PATIENCE_MS = 60_000
+/** After a comparison of all images, the next one is not begun for this long. */
+const COMPARED_ALL_MS = 15_000
 const MOST_WAITING = 1_000
 const MOST_REMEMBERED = 2_000
 /** A report names so many hidden images of a source at most. */
@@ -37,16 +47,20 @@ const MOST_LISTED = 100
  */
 export class HiddenImages {
   readonly #sources: readonly ComparedSource[]
+  readonly #now: () => number
   readonly #published = new BoundedMap<string, true>(MOST_REMEMBERED)
   /** What the tags of images gave when these were compared. */
   readonly #compared: BoundedMap<string, Digest>
   readonly #waiting = new Map<string, ImageName>()
   readonly #closing = new AbortController()
   #comparing: Promise<void> | undefined
+  #comparingAll: Promise<void> | undefined
+  #last: { readonly endedAt: number; readonly comparison: Comparison } | undefined
 
   /** `now`: the time in milliseconds. */
   constructor(sources: readonly ComparedSource[], now: () => number = () => performance.now()) {
     this.#sources = sources
+    this.#now = now
     this.#compared = new BoundedMap(MOST_REMEMBERED, { ttlMs: COMPARED_MS, now })
   }
 
@@ -60,11 +74,20 @@ export class HiddenImages {
     this.#comparing ??= this.#compareWaiting()
   }
 
-  /** For each source, its hidden images among these repositories. At the end of `signal` it gives those found so far. */
-  async find(
-    repositories: readonly (readonly Repository[])[],
-    signal: AbortSignal,
-  ): Promise<readonly (readonly HiddenImage[])[]> {
+  /**
+   * What the last comparison of all images found. Begins the next one, of the images in these repositories, if the last one
+   * is old, and does not wait for it.
+   */
+  latest(repositories: readonly (readonly Repository[])[]): Comparison {
+    if (this.#sources.length < 2) return { hidden: this.#sources.map(() => []), isComplete: true }
+    const last = this.#last
+    if (last === undefined || this.#now() - last.endedAt >= COMPARED_ALL_MS)
+      this.#comparingAll ??= this.#compareAll(repositories)
+    return last?.comparison ?? { hidden: this.#sources.map(() => []), isComplete: false }
+  }
+
+  /** Compares the images in these repositories. At the end of `signal` it gives what was found so far. */
+  async find(repositories: readonly (readonly Repository[])[], signal: AbortSignal): Promise<Comparison> {
     const found = this.#sources.map((): HiddenImage[] => [])
     for (const repository of repeated(repositories.flat(), repositoryKey)) {
       if (signal.aborted) break
@@ -77,21 +100,31 @@ export class HiddenImages {
         }
       }
     }
-    return found
+    return { hidden: found, isComplete: !signal.aborted }
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
-    await this.#comparing
+    await Promise.all([this.#comparing, this.#comparingAll])
+  }
+
+  async #compareAll(repositories: readonly (readonly Repository[])[]): Promise<void> {
+    const comparison = await this.find(repositories, this.#limit())
+    this.#last = { endedAt: this.#now(), comparison }
+    this.#comparingAll = undefined
   }
 
   async #compareWaiting(): Promise<void> {
     for (const [image, name] of this.#waiting) {
       this.#waiting.delete(image)
       if (this.#closing.signal.aborted) break
-      await this.#compare(name, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(PATIENCE_MS)]))
+      await this.#compare(name, this.#limit())
     }
     this.#comparing = undefined
+  }
+
+  #limit(): AbortSignal {
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(PATIENCE_MS)])
   }
 
   /** The tags of a repository that two sources have. */

@@ -3,7 +3,7 @@ import { SharedWork } from '../lib/async/shared-work.ts'
 import type { Repository } from '../oci/names/repository.ts'
 import { Failure } from '../ports/failure.ts'
 import type { LocalSource } from '../ports/local-source.ts'
-import type { ComparedSource, HiddenImage, HiddenImages } from './hidden-images.ts'
+import type { ComparedSource, Comparison, HiddenImage } from './hidden-images.ts'
 
 /** Whether a source can be read now, and what it has. */
 export interface SourceState {
@@ -16,6 +16,8 @@ export interface SourceState {
   readonly problem: string | undefined
   /** Its images that are not served, because an earlier source has others under their names; at most a hundred. */
   readonly hidden: readonly HiddenImage[]
+  /** Whether its images were all compared with those of the other sources; otherwise more of them may be hidden. */
+  readonly isCompared: boolean
 }
 
 export interface ListedSource {
@@ -23,52 +25,53 @@ export interface ListedSource {
   readonly isExclusive: boolean
 }
 
-/** Counting the images of a folder means to walk through it, so a state is shown for this long. */
+/** Counting the images of a folder means to walk through it, so their number is shown for this long. */
 const FRESH_MS = 5_000
 /** A report does not wait longer for the sources. */
-const PATIENCE_MS = 2_000
+export const PATIENCE_MS = 2_000
+
+/** Compares the images in these repositories, or gives what the last comparison found. */
+export type Compare = (repositories: readonly (readonly Repository[])[]) => Comparison | Promise<Comparison>
 
 /** The states of all sources, for reports. */
 export class SourceStates {
   readonly #sources: readonly ListedSource[]
-  readonly #hidden: Pick<HiddenImages, 'find'>
+  readonly #compare: Compare
   readonly #patienceMs: number
-  readonly #reading = new SharedWork<readonly SourceState[]>()
-  #known: { readonly readAt: number; readonly states: readonly SourceState[] } | undefined
+  readonly #reading = new SharedWork<readonly Listing[]>()
+  #known: { readonly readAt: number; readonly listings: readonly Listing[] } | undefined
 
-  constructor(
-    sources: readonly ListedSource[],
-    hidden: Pick<HiddenImages, 'find'>,
-    patienceMs = PATIENCE_MS,
-  ) {
+  constructor(sources: readonly ListedSource[], compare: Compare, patienceMs = PATIENCE_MS) {
     this.#sources = sources
-    this.#hidden = hidden
+    this.#compare = compare
     this.#patienceMs = patienceMs
   }
 
   async read(): Promise<readonly SourceState[]> {
-    const known = this.#known
-    if (known !== undefined && performance.now() - known.readAt < FRESH_MS) return known.states
-    const states = await this.#reading.run('all', () => this.#readNow()).promise
-    this.#known = { readAt: performance.now(), states }
-    return states
-  }
-
-  async #readNow(): Promise<readonly SourceState[]> {
-    const patienceMs = this.#patienceMs
-    const signal = AbortSignal.timeout(patienceMs)
-    const listings = await Promise.all(
-      this.#sources.map(({ source }) => listingOf(source, { signal, patienceMs })),
-    )
-    const repositories = listings.map((listing) => listing.repositories ?? [])
-    const hidden = await this.#hidden.find(repositories, signal)
+    const listings = await this.#list()
+    const { hidden, isComplete } = await this.#compare(listings.map((listing) => listing.repositories ?? []))
     return this.#sources.map(({ source, isExclusive }, i) => ({
       name: source.name,
       isExclusive,
       repositories: listings[i]?.repositories?.length,
       problem: listings[i]?.problem,
       hidden: hidden[i] ?? [],
+      isCompared: isComplete,
     }))
+  }
+
+  async #list(): Promise<readonly Listing[]> {
+    const known = this.#known
+    if (known !== undefined && performance.now() - known.readAt < FRESH_MS) return known.listings
+    const listings = await this.#reading.run('all', () => this.#listNow()).promise
+    this.#known = { readAt: performance.now(), listings }
+    return listings
+  }
+
+  #listNow(): Promise<readonly Listing[]> {
+    const patienceMs = this.#patienceMs
+    const signal = AbortSignal.timeout(patienceMs)
+    return Promise.all(this.#sources.map(({ source }) => listingOf(source, { signal, patienceMs })))
   }
 }
 

@@ -85,7 +85,7 @@ export async function openSources(
         add(fileSource(from, { ...common, verifier }), isExclusive)
       }
     }
-    const states = new SourceStates(listed, hidden)
+    const states = new SourceStates(listed, (repositories) => hidden.latest(repositories))
     const served: LocalSources['served'] = (...image) => hidden.served(...image)
     return { list, states: () => states.read(), served, close }
   } catch (error) {

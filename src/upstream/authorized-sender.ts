@@ -108,6 +108,7 @@ export class AuthorizedSender {
         kind: 'ping',
         scopeLimit: registryScopeLimit,
         signal: request.signal,
+        onPace: request.onPace,
       })
       challenge = chooseChallenge(ping.headers.all('www-authenticate'))
       ping.body.dispose()

@@ -178,7 +178,7 @@ export class UpstreamHost implements Source {
   }
 
   async #send(
-    { method, kind, path, accept, headers, name, signal }: RegistryRequest,
+    { method, kind, path, accept, headers, name, signal, onPace }: RegistryRequest,
     sender: AuthorizedSender,
     outside?: SendRequest,
   ): Promise<HttpResponse> {
@@ -196,6 +196,7 @@ export class UpstreamHost implements Source {
       },
       scopeLimit,
       signal,
+      onPace,
     }
     const isBlob = kind === 'blob' && method === 'GET'
     const send = isBlob ? this.#transport.sendForBlob : this.#transport.send

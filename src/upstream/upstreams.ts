@@ -159,12 +159,12 @@ function pullRightsOf(registrations: Registrations): PullRights {
       return registrations.options.entries?.some(({ authorize }) => authorize === 'upstream') ?? false
     },
     staleMsOf: (repository) => registrations.upstreamOf(repository).authorizeStaleMs,
-    async confirm(repository, content, login, { signal }) {
+    async confirm(repository, content, login, options) {
       // The settings allow one host: a mirror of the registry must not decide, nor get what is for the registry.
       const [host] = registrations.hostsOf(repository)
       if (host === undefined) throw new Failure('absent', 'no host is known for this registry')
       const credential = login && credentialOf(login.user, login.password)
-      await requestPullRight(host.withCredential(credential), repository.name, content, { signal })
+      await requestPullRight(host.withCredential(credential), repository.name, content, options)
     },
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { subscribe } from '../../src/observe/events.ts'
 import { parseReference, type Reference } from '../../src/oci/names/reference.ts'
+import { Failure } from '../../src/ports/failure.ts'
 import { NEVER } from '../object-store/bucket-fixture.ts'
 import { dataKey, layerLink } from '../object-store/filled-bucket.ts'
 import { setUp } from './copies-fixture.ts'
@@ -69,6 +70,24 @@ test('a bucket that fails is tried again, and the report says why until it succe
   assert.match(problems[0] ?? '', /^up\.test\/app:1 cannot be copied: s3:\/\/images\/cache: status 503; /)
   assert.equal(problems.at(-1), undefined)
   assert.deepEqual([lab.copies.state.failed, lab.copies.state.problem], [2, undefined])
+})
+
+test('an image whose registry must not be asked now is tried again, no sooner than it says', async (t) => {
+  const lab = await setUp(t)
+  const { manifest } = lab.addImage('1')
+  lab.resolver.failure = new Failure('busy', 'up.test: status 429', { retryAfterMs: 200 })
+  const endedAt: number[] = []
+  t.after(
+    subscribe('copy.ended', () => {
+      lab.resolver.failure = undefined
+      endedAt.push(performance.now())
+    }),
+  )
+  lab.copies.add(reference('up.test/app:1'), 'notification')
+  await lab.copies.idle()
+  assert.equal(lab.tagIn('1'), manifest)
+  const [failedAt = 0, copiedAt = 0] = endedAt
+  assert.ok(copiedAt - failedAt >= 199, `${copiedAt - failedAt} ms`)
 })
 
 test('an image that its registry does not have is given up', async (t) => {

@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Copies } from '../../src/copies/copies.ts'
 import type { CopyOptions } from '../../src/copies/options/copy-options.ts'
+import { publish } from '../../src/observe/events.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
+import { requestEnded } from '../observe/sample-events.ts'
 import { folder } from '../store/folder.ts'
-import { type CopiesLab, setUp } from './copies-fixture.ts'
+import { APP, type CopiesLab, setUp } from './copies-fixture.ts'
 
 const SECRET = 'a secret of the registry'
 const BODY = Buffer.from(JSON.stringify({ images: ['up.test/app:1', 'up.test/other:1', 'else.test/app:1'] }))
@@ -89,6 +91,20 @@ test('the images of a schedule are copied soon after the start', async (t) => {
   const alive = setInterval(() => {}, 1000)
   await written
   clearInterval(alive)
+  assert.equal(lab.tagIn('1'), manifest)
+})
+
+test('the pulls of an image whose copy was given up count again', async (t) => {
+  const lab = await setUp(t)
+  const copies = await open(t, lab, { pulled: { times: 1, withinMs: 3_600_000 } })
+  const pull = (): void =>
+    publish('request.ended', requestEnded({ route: 'manifest', repository: APP, reference: '1' }))
+  pull()
+  await copies.idle()
+  assert.equal(copies.states()[0]?.failed, 1)
+  const { manifest } = lab.addImage('1')
+  pull()
+  await copies.idle()
   assert.equal(lab.tagIn('1'), manifest)
 })
 

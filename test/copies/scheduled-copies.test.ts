@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ScheduledCopies } from '../../src/copies/scheduled-copies.ts'
+import { subscribe } from '../../src/observe/events.ts'
 import { parseReference, type Reference } from '../../src/oci/names/reference.ts'
+import { Failure } from '../../src/ports/failure.ts'
 import { NEVER } from '../object-store/bucket-fixture.ts'
 import { type CopiesLab, setUp } from './copies-fixture.ts'
 
@@ -75,6 +77,35 @@ test('only the owner of an image copies it, and another member does when it beco
   await other.check(NEVER)
   await lab.copies.idle()
   assert.equal(lab.copies.state.copied, 1)
+})
+
+test('a record that cannot be read does not keep other images, and is told once', async (t) => {
+  const lab = await setUp(t)
+  lab.addImage('2')
+  let failing: string | undefined = 'up.test/app:1'
+  const due = schedule(lab, {
+    images: [image('up.test/app:1'), image('up.test/app:2')],
+    records: {
+      writtenAt: async (cause, name, limits) => {
+        if (name === failing) throw new Failure('denied', 'the bucket has answered 403')
+        return lab.copy.records.writtenAt(cause, name, limits)
+      },
+    },
+  })
+  const told: (string | undefined)[] = []
+  t.after(subscribe('copies.failing', ({ problem }) => told.push(problem)))
+  await due.check(NEVER)
+  await due.check(NEVER)
+  await lab.copies.idle()
+  assert.ok(lab.tagIn('2') !== undefined)
+  assert.equal(lab.copies.state.problem, 'the bucket has answered 403')
+  assert.deepEqual(told, ['the bucket has answered 403'])
+  failing = undefined
+  lab.addImage('1')
+  await due.check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.problem, undefined)
+  assert.deepEqual(told, ['the bucket has answered 403', undefined])
 })
 
 test('a copy that has failed is due at the next look', async (t) => {

@@ -71,8 +71,8 @@ test('an image is hidden where an earlier source has another one under its name,
     servedBy: `dir ${first}`,
     servedDigest: app.manifest.digest,
   }
-  assert.deepEqual(await hidden.find(repositories, live()), [[], [image]])
-  assert.deepEqual(await hidden.find(repositories, live()), [[], [image]])
+  assert.deepEqual(await hidden.find(repositories, live()), { hidden: [[], [image]], isComplete: true })
+  assert.deepEqual(await hidden.find(repositories, live()), { hidden: [[], [image]], isComplete: true })
   assert.deepEqual(events, [{ ...image, source: `oci ${second}` }])
 })
 
@@ -124,7 +124,7 @@ test('an image of Docker without a manifest is compared by its config', async (t
       unknown: docker('x'),
     }),
   ])
-  const [, found = []] = await hidden.find([[APP], [APP]], live())
+  const [, found = []] = (await hidden.find([[APP], [APP]], live())).hidden
   assert.deepEqual(found, [
     {
       image: 'docker.io/acme/app:differs',
@@ -144,7 +144,7 @@ test('while a source cannot say what it has, only other names are compared', asy
   ])
   const found = await hidden.find([[APP], [APP], [APP]], live())
   assert.deepEqual(
-    found.map((images) => images.map((one) => one.image)),
+    found.hidden.map((images) => images.map((one) => one.image)),
     [[], ['docker.io/acme/app:v2'], []],
   )
 })
@@ -161,8 +161,68 @@ test('a comparison ends with its signal, and gives what was found until then', a
     sourceOf('dir /b', { v1: image('b'), v2: image('b'), v3: image('b') }),
   ])
   const found = await hidden.find([[APP], [APP]], stop.signal)
+  assert.equal(found.isComplete, false)
   assert.deepEqual(
-    found.map((images) => images.map((one) => one.image)),
+    found.hidden.map((images) => images.map((one) => one.image)),
     [[], ['docker.io/acme/app:v1']],
   )
+})
+
+test('the last comparison is told while the next one runs, one at a time and once in 15 s', async (t) => {
+  let now = 0
+  let questions = 0
+  let asked = new Deferred<void>()
+  let answer = new Deferred<void>()
+  const image = (text: string): ImageIdentity => ({ manifest: digest(text), configs: [] })
+  const hidden = open(
+    t,
+    [
+      sourceOf('dir /a', { v1: image('a') }),
+      sourceOf('dir /b', {
+        v1: async () => {
+          questions += 1
+          asked.resolve()
+          await answer.promise
+          return image('b')
+        },
+      }),
+    ],
+    () => now,
+  )
+  const latest = () => hidden.latest([[APP], [APP]])
+  const ended = async (): Promise<void> => {
+    answer.resolve()
+    while (!latest().isComplete) await new Promise(setImmediate)
+  }
+  assert.deepEqual(latest(), { hidden: [[], []], isComplete: false })
+  await asked.promise
+  latest()
+  await ended()
+  assert.equal(latest().hidden[1]?.length, 1)
+  now = 14_999
+  latest()
+  assert.equal(questions, 1)
+  asked = new Deferred()
+  answer = new Deferred()
+  now = 15_000
+  assert.equal(latest().hidden[1]?.length, 1)
+  await asked.promise
+  assert.equal(latest().isComplete, true)
+  assert.equal(questions, 2)
+})
+
+test('a comparison that runs ends when its owner closes it', async () => {
+  const asked = new Deferred<void>()
+  const hangs = (): Promise<undefined> => {
+    asked.resolve()
+    return new Promise(() => {})
+  }
+  const hidden = new HiddenImages([
+    sourceOf('dir /a', { v1: hangs }),
+    sourceOf('dir /b', { v1: { manifest: digest('b'), configs: [] } }),
+  ])
+  hidden.latest([[APP], [APP]])
+  await asked.promise
+  await hidden.close()
+  assert.equal(hidden.latest([[APP], [APP]]).isComplete, false)
 })

@@ -1,5 +1,6 @@
 import { Semaphore } from '../../lib/async/semaphore.ts'
 import { addressGroup } from '../../lib/client-address.ts'
+import type { OnPace } from '../../ports/access/pull-rights.ts'
 import { Failure } from '../../ports/failure.ts'
 import { WrongLogins } from '../passwords/wrong-logins.ts'
 
@@ -72,12 +73,27 @@ export class RegistryLimits {
   }
 
   /** Sends one question as soon as fewer are under way. */
-  async ask(signal: AbortSignal, send: (signal: AbortSignal) => Promise<void>): Promise<Answer> {
+  async ask(
+    signal: AbortSignal,
+    send: (signal: AbortSignal, onPace: OnPace) => Promise<void>,
+  ): Promise<Answer> {
+    const deadline = new AbortController()
+    let timer: NodeJS.Timeout | undefined
     let isSent = false
+    let isPaced = false
+    // The time of a registry begins when its question is sent, also after each wait for a limit of this agent.
+    const onPace: OnPace = (state) => {
+      isPaced = state === 'waits'
+      clearTimeout(timer)
+      if (isPaced) return
+      timer = setTimeout(() => deadline.abort(new Error('the registry gives no answer')), ANSWER_MS)
+      timer.unref()
+    }
     try {
       await this.#slots.use(signal, () => {
         isSent = true
-        return send(AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]))
+        onPace('begins')
+        return send(AbortSignal.any([signal, deadline.signal]), onPace)
       })
       this.#silentAt = undefined
       return 'confirmed'
@@ -87,10 +103,14 @@ export class RegistryLimits {
         this.#silentAt = undefined
         return code
       }
+      // A client can use up a limit of this agent. It says nothing about the registry.
+      if (isPaced) return 'not-asked'
       // A question that its client has cut off says nothing about the registry.
       if (!isSent || signal.aborted) return this.#withoutSlot()
       this.#silentAt = this.#now()
       return 'unknown'
+    } finally {
+      clearTimeout(timer)
     }
   }
 

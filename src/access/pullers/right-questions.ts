@@ -89,7 +89,9 @@ export class RightQuestions {
     content: WantedContent,
     limits: RegistryLimits,
   ): Promise<Answer> {
-    return limits.ask(until, (signal) => this.#rights.confirm(repository, content, login, { signal }))
+    return limits.ask(until, (signal, onPace) =>
+      this.#rights.confirm(repository, content, login, { signal, onPace }),
+    )
   }
 }
 

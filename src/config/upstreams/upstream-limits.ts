@@ -30,7 +30,7 @@ export const upstreamLimitFields = {
 /** The limits of an entry, and the default of what it leaves out. */
 export function upstreamLimits(given: Partial<UpstreamLimitSettings>): UpstreamLimitSettings {
   return {
-    connectionsPerBlob: given.connectionsPerBlob ?? 'auto',
+    connectionsPerBlob: given.connectionsPerBlob ?? 1,
     maxConnections: given.maxConnections,
     maxRequestsPerSecond: given.maxRequestsPerSecond,
     maxBytesPerSecond: given.maxBytesPerSecond,

@@ -20,6 +20,8 @@ export interface PulledBucket {
   readonly name: string
   add(reference: Reference): boolean
   drop(reference: Reference, image: string): Promise<void>
+  /** Takes the error of each search for images that nobody has pulled for long; undefined: it has none. */
+  report(error: unknown): void
   readonly records: CopyRecords
 }
 
@@ -38,7 +40,7 @@ export class PulledCopies {
   readonly #options: PulledCopiesOptions
   readonly #counts: PullCounts
   readonly #isCounted: (repository: Repository, client: string | undefined) => boolean
-  /** Images that were copied within a day. */
+  /** Images that were added within a day, and whose copy was not given up. */
   readonly #copied = new BoundedMap<string, true>(MOST_IMAGES, { ttlMs: DAY_MS })
   /** Images of which the bucket knows that they are still pulled, or that are not in it because of pulls. */
   readonly #noted = new BoundedMap<string, true>(MOST_IMAGES, { ttlMs: DAY_MS })
@@ -64,17 +66,37 @@ export class PulledCopies {
     this.#unsubscribe = subscribe('request.ended', (event) => this.#count(event))
   }
 
-  /** Removes the tags of images that nobody has pulled for long, if this node does that for the bucket. */
+  /** The copy of an image was given up: its next pulls count again. */
+  forget(reference: Reference): void {
+    this.#copied.delete(imageOf(reference.repository, reference.tag))
+  }
+
+  /** Removes the tags of images that nobody has pulled for long, if this node does that for the bucket. Reports failures to it. */
   async dropOld({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { pulled, bucket, owns, isKept, now = Date.now } = this.#options
+    const { pulled, bucket, owns, now = Date.now } = this.#options
     const { dropAfterMs } = pulled
-    if (dropAfterMs === undefined || !owns(`copies ${bucket.name}`)) return
-    for await (const { image } of bucket.records.before(now() - dropAfterMs, 'pulled', { signal })) {
-      const reference = parseReference(image)
-      if (reference.ok && !isKept(reference.value)) await bucket.drop(reference.value, image)
-      // The record goes last, so that an interrupted removal is continued by the next one.
-      await bucket.records.remove('pulled', image, { signal })
+    let failure: unknown
+    const note = (error: unknown): void => {
+      signal.throwIfAborted()
+      failure ??= error
     }
+    if (dropAfterMs !== undefined && owns(`copies ${bucket.name}`)) {
+      const old = bucket.records.before(now() - dropAfterMs, 'pulled', { signal })
+      try {
+        for await (const { image } of old) await this.#drop(image, { signal }).catch(note)
+      } catch (error) {
+        note(error)
+      }
+    }
+    bucket.report(failure)
+  }
+
+  async #drop(image: string, { signal }: { signal: AbortSignal }): Promise<void> {
+    const { bucket, isKept } = this.#options
+    const reference = parseReference(image)
+    if (reference.ok && !isKept(reference.value)) await bucket.drop(reference.value, image)
+    // The record goes last, so that an interrupted removal is continued by the next one.
+    await bucket.records.remove('pulled', image, { signal })
   }
 
   /** Resolves when the bucket knows of all pulls until now. */
@@ -92,7 +114,7 @@ export class PulledCopies {
   #count({ route, code, repository, reference = '', client, aborted }: Events['request.ended']): void {
     if (route !== 'manifest' || aborted || !ANSWERED.includes(code) || repository === undefined) return
     if (parseDigest(reference) !== undefined || !this.#isCounted(repository, client)) return
-    const image = `${repositoryKey(repository)}:${reference}`
+    const image = imageOf(repository, reference)
     if (this.#counts.add(image) && !this.#copied.has(image)) {
       // When too many images wait, its next pulls count again.
       const isAdded = this.#options.bucket.add({ repository, tag: reference, digest: undefined })
@@ -117,4 +139,8 @@ export class PulledCopies {
       })
     this.#working.add(working)
   }
+}
+
+function imageOf(repository: Repository, tag = ''): string {
+  return `${repositoryKey(repository)}:${tag}`
 }

@@ -17,12 +17,13 @@ export async function findSources(
   const states = await examineSources(sources, defaultNamespace)
   return {
     isAgentsView: false,
-    sources: states.map(({ name, isExclusive, repositories, problem: why, hidden }) => ({
+    sources: states.map(({ name, isExclusive, repositories, problem: why, hidden, isCompared }) => ({
       name,
       exclusive: isExclusive,
       repositories: repositories ?? null,
       problem: why ?? null,
       hidden: [...hidden],
+      compared: isCompared,
     })),
   }
 }
@@ -31,7 +32,11 @@ export function judgeSources({
   sources,
   isAgentsView,
 }: Awaited<ReturnType<typeof findSources>>): readonly Finding[] {
-  return sources.flatMap((source) => [judgeReadable(source, isAgentsView), ...judgeHidden(source)])
+  return sources.flatMap((source) => [
+    judgeReadable(source, isAgentsView),
+    ...judgeHidden(source),
+    ...judgeCompared(source),
+  ])
 }
 
 function judgeReadable(source: SourceReport, isAgentsView: boolean): Finding {
@@ -72,6 +77,12 @@ function judgeHidden({ name, hidden = [] }: SourceReport): readonly Finding[] {
       todo: 'remove the image that nobody should get, give one source a namePrefix, or change the order of sources in the settings',
     }),
   ]
+}
+
+function judgeCompared({ name, repositories, compared = true }: SourceReport): readonly Finding[] {
+  if (compared || repositories === null) return []
+  const found = `not all images of the source ${plain(name)} are compared with those of the other sources`
+  return [notChecked('source-not-compared', found, 'run the doctor again in a minute')]
 }
 
 function judgePermission({ name }: SourceReport): Finding {

@@ -68,6 +68,8 @@ export class BucketResolver implements Resolver {
   async manifestByTag(repository: Repository, tag: string, options: Options): Promise<ManifestAnswer> {
     if (!this.#isHosted(repository)) return this.#next.manifestByTag(repository, tag, options)
     const { digest, isStale } = await this.#tag(repository, tag, options)
+    // An interrupted removal of the manifest may have left the tag.
+    if (!isStale) await this.#check(repository, 'manifest', digest, options)
     const answer = await this.#next.manifestByDigest(repository, digest, options)
     if (isStale) return { ...answer, cacheResult: { kind: 'stale-if-error' } }
     await this.#remember(repository, tag, answer)
@@ -133,7 +135,7 @@ export class BucketResolver implements Resolver {
     tag: string,
     options: Options,
   ): Promise<{ readonly digest: Digest; readonly isStale: boolean }> {
-    const { bucket, catalog, checked } = this.#options
+    const { bucket, catalog } = this.#options
     let digest: Digest | undefined
     try {
       digest = await bucket.tag(repository, tag, options)
@@ -146,7 +148,6 @@ export class BucketResolver implements Resolver {
       await catalog.forgetTag(repository, tag).catch(() => {})
       throw new Failure('absent', `there is no tag ${tag} in ${repositoryKey(repository)}`)
     }
-    checked.add({ repository, kind: 'manifest', digest })
     return { digest, isStale: false }
   }
 

@@ -38,6 +38,9 @@ export interface ObjectText {
 
 type Options = { readonly signal: AbortSignal }
 
+/** What a conditional write is, which a server knows or does not. */
+type Condition = 'create' | 'complete' | 'replace' | 'delete'
+
 /**
  * One bucket of a server that speaks S3. Keys are below the prefix of the settings. Each method rejects with a `Failure` that
  * names the bucket: `absent`, `denied` (credentials, rights, clock), or `unavailable`.
@@ -45,8 +48,8 @@ type Options = { readonly signal: AbortSignal }
 export class Bucket {
   readonly requests: BucketRequests
   readonly #encryption: Readonly<Record<string, string>>
-  /** Some servers do not know conditional writes, and refuse them. */
-  #knowsConditions = true
+  /** The conditions that the server has refused because it does not know them: some know those of one kind of write only. */
+  readonly #unknown = new Set<Condition>()
 
   constructor(options: BucketRequestsOptions) {
     this.requests = new BucketRequests(options)
@@ -78,7 +81,7 @@ export class Bucket {
   /** Gives false when the object exists already, and is not to be replaced. */
   async put(key: string, body: Uint8Array, options: PutOptions): Promise<boolean> {
     const { sha256, contentType = 'application/octet-stream', replace = false, signal } = options
-    const { status } = await this.conditionally(replace, (condition) =>
+    const { status } = await this.conditionally('create', replace, (condition) =>
       this.requests.send(
         {
           method: 'PUT',
@@ -104,7 +107,7 @@ export class Bucket {
     { known, sha256, signal }: { known: ObjectText | undefined; sha256: string } & Options,
   ): Promise<boolean> {
     const headers = { ...this.#encryption, 'content-type': 'application/octet-stream' }
-    const { status } = await this.#ifSame(known, (condition) =>
+    const { status } = await this.#ifSame(known === undefined ? 'create' : 'replace', known, (condition) =>
       this.requests.send(
         {
           method: 'PUT',
@@ -122,7 +125,7 @@ export class Bucket {
 
   /** Removes the version of an object that was read. Gives false when the object has changed since, or is gone. */
   async deleteVersion(key: string, { known, signal }: { known: ObjectText } & Options): Promise<boolean> {
-    const { status } = await this.#ifSame(known, (headers) =>
+    const { status } = await this.#ifSame('delete', known, (headers) =>
       this.requests.send({ method: 'DELETE', key, headers, expected: CHANGED }, { signal }),
     )
     return status < 300
@@ -130,14 +133,15 @@ export class Bucket {
 
   /** Sends a write that fails when the object exists; without the condition where the server does not know it. */
   async conditionally(
+    kind: Condition,
     replace: boolean,
     send: (condition: Readonly<Record<string, string>>) => Promise<BucketAnswer>,
   ): Promise<BucketAnswer> {
-    const isConditional = !replace && this.#knowsConditions
+    const isConditional = !replace && !this.#unknown.has(kind)
     const answer = await send(isConditional ? { 'if-none-match': '*' } : {})
     if (answer.status === 501 && isConditional) {
-      this.#knowsConditions = false
-      return this.conditionally(replace, send)
+      this.#unknown.add(kind)
+      return this.conditionally(kind, replace, send)
     }
     // 409: another write of the same object was under way.
     const isExpected = answer.status === 412 || (answer.status === 409 && isConditional)
@@ -147,6 +151,7 @@ export class Bucket {
 
   /** Sends a write of an object that fails when it is not the known version any more. */
   async #ifSame(
+    kind: Condition,
     known: ObjectText | undefined,
     send: (condition: Readonly<Record<string, string>>) => Promise<BucketAnswer>,
   ): Promise<BucketAnswer> {
@@ -156,10 +161,10 @@ export class Bucket {
         : known.etag === undefined
           ? {}
           : { 'if-match': known.etag }
-    const isConditional = this.#knowsConditions && Object.keys(condition).length > 0
+    const isConditional = !this.#unknown.has(kind) && Object.keys(condition).length > 0
     const answer = await send(isConditional ? condition : {})
     if (answer.status === 501 && isConditional) {
-      this.#knowsConditions = false
+      this.#unknown.add(kind)
       return send({})
     }
     if (answer.status === 501) throw failureOfAnswer(answer, this.name)

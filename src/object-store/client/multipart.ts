@@ -89,7 +89,7 @@ export class MultipartUploads {
       .join('')
     const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${xml}</CompleteMultipartUpload>`
     const payloadHash = createHash('sha256').update(body).digest('hex')
-    const { status, text } = await this.#bucket.conditionally(replace, (condition) => {
+    const { status, text } = await this.#bucket.conditionally('complete', replace, (condition) => {
       const headers = { ...condition, 'content-type': 'application/xml' }
       const request = { method: 'POST', key, query: { uploadId: id }, headers, body, payloadHash } as const
       return this.#bucket.requests.send({ ...request, expected: [409, 412, 501] }, { signal })

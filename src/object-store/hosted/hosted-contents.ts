@@ -1,10 +1,10 @@
 import type { Digest } from '../../oci/digest.ts'
-import { parseManifest } from '../../oci/manifest.ts'
+import { MAX_MANIFEST_BYTES, parseManifest } from '../../oci/manifest.ts'
 import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { HostedBucket, HostedContent, Presence } from '../../ports/hosted/hosted-bucket.ts'
 import type { Bucket } from '../client/bucket.ts'
-import { type DistributionLayout, dataKey, digestAt, pathOf } from '../layout/distribution.ts'
+import { type DistributionLayout, dataKey, digestAt } from '../layout/distribution.ts'
 import { BucketLinks, RENEW_LINK_MS } from '../upload/bucket-links.ts'
 import type { ContentUpload } from '../upload/content-upload.ts'
 import { sha256Of } from '../upload/part-hashes.ts'
@@ -98,15 +98,17 @@ export class HostedContents {
     await this.#link(content, options)
   }
 
-  /** Removes a link. False: there is none. The bytes stay until garbage is collected. */
+  /**
+   * Removes a link, and the entry that names a manifest as a referrer, which an interrupted removal may have left. False: there is
+   * neither. The bytes stay until garbage is collected.
+   */
   async unlink(content: HostedContent, options: Options): Promise<boolean> {
     const { repository, kind, digest } = content
-    if (!(await this.isLinked(content, options))) return false
     const subject = kind === 'manifest' ? await this.#subjectOf(digest, options) : undefined
-    await this.#bucket.delete([this.#linkKey(content)], options)
-    if (subject !== undefined)
-      await this.#bucket.delete([this.#referrerKey(repository, subject, digest)], options)
-    return true
+    const isLinked = await this.#delete(this.#linkKey(content), options)
+    if (subject === undefined) return isLinked
+    const isListed = await this.#delete(this.#referrerKey(repository, subject, digest), options)
+    return isLinked || isListed
   }
 
   async referrers(repository: Repository, subject: Digest, options: Options): Promise<readonly Digest[]> {
@@ -123,8 +125,18 @@ export class HostedContents {
     await this.#links.write(this.#linkKey(content), content.digest, options)
   }
 
+  /** False: there is no such object. */
+  async #delete(key: string, options: Options): Promise<boolean> {
+    if ((await this.#bucket.head(key, options)) === undefined) return false
+    await this.#bucket.delete([key], options)
+    return true
+  }
+
   async #subjectOf(manifest: Digest, options: Options): Promise<Digest | undefined> {
-    const object = await this.#bucket.read(dataKey(manifest), options)
+    const key = dataKey(manifest)
+    // It may be the digest of a blob.
+    if (((await this.#bucket.head(key, options))?.size ?? 0) > MAX_MANIFEST_BYTES) return undefined
+    const object = await this.#bucket.read(key, options)
     const parsed = object && parseManifest(Buffer.from(object.text))
     return parsed?.ok ? parsed.value.subject?.digest : undefined
   }
@@ -134,8 +146,7 @@ export class HostedContents {
   }
 
   #referrerKey(repository: Repository, subject: Digest, digest: Digest): string {
-    const folder = this.#layout.referrersFolder(repository, subject) ?? this.#unknown(repository)
-    return `${folder}${pathOf(digest)}/link`
+    return this.#layout.referrerKey(repository, subject, digest) ?? this.#unknown(repository)
   }
 
   #unknown({ registry }: Repository): never {

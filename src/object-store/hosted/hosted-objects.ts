@@ -111,11 +111,17 @@ export class HostedObjects implements HostedBucket {
     return this.#tags.remove(repository, tag, options)
   }
 
+  /**
+   * Tags go before the link of their manifest, so that an interrupted removal leaves none that refers to nothing; and those that
+   * were set meanwhile go after it (`setTag`). What an earlier removal has left goes although the link is gone.
+   */
   async remove(content: HostedContent, options: Options): Promise<boolean> {
-    if (!(await this.#contents.unlink(content, options))) return false
     const { repository, kind, digest } = content
-    if (kind === 'manifest') await this.#tags.removeAllOf(repository, digest, options)
-    return true
+    if (kind === 'blob') return this.#contents.unlink(content, options)
+    const hadTags = await this.#tags.removeAllOf(repository, digest, options)
+    const wasThere = await this.#contents.unlink(content, options)
+    const hadNewTags = await this.#tags.removeAllOf(repository, digest, options)
+    return hadTags || wasThere || hadNewTags
   }
 
   /** Gives the paths of the folders that are repositories, of those registries. */

@@ -54,11 +54,15 @@ export class HostedTags {
     return this.#remove(repository, tag, () => true, options)
   }
 
-  /** Removes all tags that refer to a manifest, by reading each tag of the repository. */
-  async removeAllOf(repository: Repository, digest: Digest, options: Options): Promise<void> {
+  /** Removes all tags that refer to a manifest, by reading each tag of the repository. False: there is none. */
+  async removeAllOf(repository: Repository, digest: Digest, options: Options): Promise<boolean> {
     const remove = (tag: string): Promise<boolean> =>
       this.#remove(repository, tag, (current) => current === digest, options)
-    for await (const _ of mapConcurrently(await this.names(repository, options), MAX_PARALLEL, remove));
+    let isAnyRemoved = false
+    const names = await this.names(repository, options)
+    for await (const isRemoved of mapConcurrently(names, MAX_PARALLEL, remove))
+      if (isRemoved) isAnyRemoved = true
+    return isAnyRemoved
   }
 
   /** Gives all tags in ASCII order. A tag that has only entries was removed. */

@@ -1,11 +1,15 @@
 import { pause } from '../../lib/async/abort.ts'
 import { backoffMs } from '../../lib/async/backoff.ts'
-import { Failure } from '../../ports/failure.ts'
+import { Failure, type FailureCode } from '../../ports/failure.ts'
 
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 5 * 60_000
 /** A job that the bucket refuses so often is given up. */
 const MAX_REFUSALS = 5
+/** With the longest pause between them, so many attempts take more than an hour. */
+const MAX_BUSY = 20
+/** After these failures of a bucket or a registry another attempt can help. */
+const PASSING: readonly FailureCode[] = ['unavailable', 'denied', 'stalled', 'busy']
 
 export interface UploadQueueOptions<Job> {
   readonly concurrency: number
@@ -18,12 +22,15 @@ export interface UploadQueueOptions<Job> {
   readonly run: (job: Job, options: { signal: AbortSignal }) => Promise<void>
   /** Called with the first failure in a row, and with undefined when a job has ended well after that. */
   readonly onFailing: (failure: Failure | undefined) => void
+  /** Called when a job that was added has failed and is not tried again. */
+  readonly onGivenUp?: (job: Job) => void
   readonly firstPauseMs?: number
 }
 
 interface Waiting<Job> {
   readonly job: Job
   refusals: number
+  busy: number
 }
 
 /** Jobs that are done in the background, several at a time. While the bucket fails, all wait. */
@@ -67,7 +74,7 @@ export class UploadQueue<Job> {
       this.#dropped += 1
       return false
     }
-    this.#waiting.set(key, { job, refusals: 0 })
+    this.#waiting.set(key, { job, refusals: 0, busy: 0 })
     this.#begin()
     return true
   }
@@ -110,17 +117,19 @@ export class UploadQueue<Job> {
       this.#failuresInRow = 0
     } catch (error) {
       if (signal.aborted) return
-      if (!(error instanceof Failure) || !['unavailable', 'denied', 'stalled'].includes(error.code)) {
-        this.#dropped += 1
+      if (!(error instanceof Failure) || !PASSING.includes(error.code)) {
+        this.#giveUp(waiting.job)
         return
       }
       this.#failuresInRow += 1
       if (this.#failuresInRow === 1) onFailing(error)
       if (error.code === 'denied') waiting.refusals += 1
+      if (error.code === 'busy') waiting.busy += 1
       const job = this.#preferred(key, waiting.job)
-      if (waiting.refusals < MAX_REFUSALS) this.#waiting.set(key, { ...waiting, job })
-      else this.#dropped += 1
-      this.#pause()
+      if (waiting.refusals < MAX_REFUSALS && waiting.busy < MAX_BUSY)
+        this.#waiting.set(key, { ...waiting, job })
+      else this.#giveUp(waiting.job)
+      this.#pause(error.details.retryAfterMs)
     }
   }
 
@@ -130,9 +139,15 @@ export class UploadQueue<Job> {
     return added === undefined ? failed : this.#options.preferred(failed, added)
   }
 
-  #pause(): void {
+  #giveUp(job: Job): void {
+    this.#dropped += 1
+    this.#options.onGivenUp?.(job)
+  }
+
+  #pause(retryAfterMs = 0): void {
     const firstMs = this.#options.firstPauseMs ?? FIRST_PAUSE_MS
-    const ms = backoffMs(this.#failuresInRow, { firstMs, maxMs: LONGEST_PAUSE_MS, jitter: 0.25 })
+    const waitMs = backoffMs(this.#failuresInRow, { firstMs, maxMs: LONGEST_PAUSE_MS, jitter: 0.25 })
+    const ms = Math.max(waitMs, Math.min(retryAfterMs, LONGEST_PAUSE_MS))
     this.#pausing ??= pause(ms, { signal: this.#stopping.signal, ref: false })
       .catch(() => {})
       .then(() => {

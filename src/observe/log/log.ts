@@ -149,6 +149,14 @@ function logTransfers(logger: Logger): readonly (() => void)[] {
       if (error === undefined) logger.info(rest, 'copied into a bucket')
       else logger.warn({ ...rest, error: redact(error) }, 'copying into a bucket failed')
     }),
+    subscribe('copies.failing', ({ problem, ...rest }) => {
+      if (problem === undefined) logger.info(rest, 'the copies in a bucket are kept up again')
+      else
+        logger.warn(
+          { ...rest, problem: redact(problem) },
+          'the copies in a bucket cannot be kept up; it is tried again',
+        )
+    }),
     subscribe('copy.dropped', (event) => logger.info(event, 'removed a tag from a bucket: nobody pulls it')),
     subscribe('object-store.uploaded', (event) => logger.debug(event, 'uploaded to the object store')),
     subscribe('store.committed', (event) => logger.trace(event, 'committed')),

@@ -103,13 +103,21 @@ export function flightReport(flight: FlightView): FlightReport {
   }
 }
 
-function sourceReport({ name, isExclusive, repositories, problem, hidden }: SourceView): SourceReport {
+function sourceReport({
+  name,
+  isExclusive,
+  repositories,
+  problem,
+  hidden,
+  isCompared,
+}: SourceView): SourceReport {
   return {
     name,
     exclusive: isExclusive,
     repositories: repositories ?? null,
     problem: problem ?? null,
     hidden: [...hidden],
+    compared: isCompared,
   }
 }
 

@@ -103,6 +103,8 @@ export interface SourceView {
     readonly servedBy: string
     readonly servedDigest: Digest
   }[]
+  /** Whether its images were all compared with those of the other sources. */
+  readonly isCompared: boolean
 }
 
 /** A webhook, as it is now. */

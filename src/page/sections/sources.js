@@ -23,12 +23,12 @@ function createSourceRow({ name }) {
   return {
     element,
     /** @param {KeyedSource} source */
-    update({ repositories, exclusive, problem, hidden = [] }) {
+    update({ repositories, exclusive, problem, hidden = [], compared = true }) {
       setTexts([
         repositories === null ? '' : String(repositories),
         exclusive ? 'yes' : 'no',
         problem === null
-          ? textOf(hidden)
+          ? `${textOf(hidden)}${compared ? '' : '; not all compared'}`
           : `${repositories === null ? 'not readable' : 'failed'}: ${problem}`,
       ])
     },

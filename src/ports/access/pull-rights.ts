@@ -13,6 +13,9 @@ export interface RegistryLogin {
   readonly password: string
 }
 
+/** Is told when a question begins to wait for its turn because of a limit of this agent, and when its turn has come. */
+export type OnPace = (state: 'waits' | 'begins') => void
+
 /** What registries say about who may pull from their repositories. */
 export interface PullRights {
   /** Whether there is a registry that decides. */
@@ -24,12 +27,13 @@ export interface PullRights {
   staleMsOf(repository: Repository): number | undefined
   /**
    * Asks the registry whether it gives the content to whoever has the login; without one, to everybody. Rejects with a
-   * `Failure`: `denied` and `absent` are its answers, after any other one the registry could not be asked.
+   * `Failure`: `denied` and `absent` are its answers, after any other one the registry could not be asked. A failure between
+   * `waits` and `begins` is of this agent's own limit.
    */
   confirm(
     repository: Repository,
     content: WantedContent,
     login: RegistryLogin | undefined,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; onPace?: OnPace | undefined },
   ): Promise<void>
 }

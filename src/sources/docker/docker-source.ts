@@ -77,9 +77,7 @@ export class DockerSource implements LocalSource {
     { signal }: Options,
   ): Promise<ImageIdentity | undefined> {
     const named = (await this.#index.images(repository, signal)).get(tag)
-    const image =
-      named &&
-      (this.#inspected.get(named.id) ?? (await this.#options.client.inspect(named.reference, signal)))
+    const image = named && (await this.#inspect(named, signal))
     return image && identityOf(image)
   }
 
@@ -124,14 +122,22 @@ export class DockerSource implements LocalSource {
   /** undefined: the image certainly does not contain the digest, or is gone. */
   async #importIfWanted(
     repository: Repository,
-    { id, reference }: NamedImage,
+    named: NamedImage,
     digest: Digest,
     options: Options,
   ): Promise<ImportedImage | undefined> {
-    const known = this.#imported.get(keyOf(repository, id))
+    const known = this.#imported.get(keyOf(repository, named.id))
     if (known !== undefined && !known.contents.has(digest)) return undefined
-    const image = this.#inspected.get(id) ?? (await this.#options.client.inspect(reference, options.signal))
-    return image && this.#import(repository, reference, image, options)
+    const image = await this.#inspect(named, options.signal)
+    return image && this.#import(repository, named.reference, image, options)
+  }
+
+  async #inspect({ id, reference }: NamedImage, signal: AbortSignal): Promise<DockerImage | undefined> {
+    const known = this.#inspected.get(id)
+    if (known !== undefined) return known
+    const image = await this.#options.client.inspect(reference, signal)
+    if (image !== undefined) this.#inspected.set(image.Id, image)
+    return image
   }
 
   /** The work goes on when the client leaves: the next one will want its result. */

@@ -1,4 +1,5 @@
 import type { HttpHeaders } from '../../lib/http1/headers.ts'
+import type { OnPace } from '../../ports/access/pull-rights.ts'
 import type { Intake } from '../../ports/source.ts'
 import type { AddressScope } from '../options/address-scope.ts'
 
@@ -16,6 +17,7 @@ export interface HttpRequest {
   readonly scopeLimit: AddressScope
   /** Aborts the request and the reading of its response. */
   readonly signal: AbortSignal
+  readonly onPace?: OnPace | undefined
 }
 
 export interface HttpResponse {

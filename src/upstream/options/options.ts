@@ -33,7 +33,7 @@ export interface UpstreamEntry {
   readonly authorize?: 'upstream' | undefined
   /** For how long a right that the registry has confirmed counts while it cannot be asked. Default: a day. */
   readonly authorizeStaleMs?: number
-  /** Over how many connections a large blob may come. Default: `auto`, as many as make it faster. */
+  /** Over how many connections a large blob may come; `auto`: as many as make it faster. Default: one. */
   readonly connectionsPerBlob?: 'auto' | number
   /** How many blobs and ranges of blobs may be on their way at a time. */
   readonly maxConnections?: number | undefined
@@ -165,7 +165,7 @@ export function describeUpstream(options: UpstreamOptions, registry: string): Up
     allowPrivateTargets: entry.allowPrivateTargets ?? false,
     realms: (entry.realms ?? []).map((host) => host.toLowerCase()),
     authorizeStaleMs: entry.authorize === 'upstream' ? (entry.authorizeStaleMs ?? DAY_MS) : undefined,
-    connectionsPerBlob: entry.connectionsPerBlob ?? 'auto',
+    connectionsPerBlob: entry.connectionsPerBlob ?? 1,
     maxConnections: entry.maxConnections,
     maxRequestsPerSecond: entry.maxRequestsPerSecond,
     maxBytesPerSecond: entry.maxBytesPerSecond,

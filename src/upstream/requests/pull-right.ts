@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { algorithmOf, parseDigest } from '../../oci/digest.ts'
 import { isManifestType } from '../../oci/media-types.ts'
-import type { WantedContent } from '../../ports/access/pull-rights.ts'
+import type { OnPace, WantedContent } from '../../ports/access/pull-rights.ts'
 import { Failure } from '../../ports/failure.ts'
 import { MANIFEST_ACCEPT, parseMediaType } from '../headers/media-type.ts'
 import type { HttpResponse } from '../http/messages.ts'
@@ -21,9 +21,9 @@ export async function requestPullRight(
   host: RegistryHost,
   name: string,
   content: WantedContent,
-  { signal }: { signal: AbortSignal },
+  { signal, onPace }: { signal: AbortSignal; onPace?: OnPace | undefined },
 ): Promise<void> {
-  const response = await host.send({ ...requestFor(content), name, signal })
+  const response = await host.send({ ...requestFor(content), name, signal, onPace })
   if (response.status !== 200) throw failureOfStatus(response, host.name)
   try {
     if (await isAnswerAbout(content, response)) return

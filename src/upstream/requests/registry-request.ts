@@ -1,3 +1,4 @@
+import type { OnPace } from '../../ports/access/pull-rights.ts'
 import type { HttpResponse, RequestKind } from '../http/messages.ts'
 
 /** A request to the registry API of one host. */
@@ -11,6 +12,7 @@ export interface RegistryRequest {
   /** The name of the repository, without the prefix of the upstream. */
   readonly name: string
   readonly signal: AbortSignal
+  readonly onPace?: OnPace | undefined
 }
 
 /** One registry host, as the functions of this folder see it. */

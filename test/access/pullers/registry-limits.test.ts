@@ -64,6 +64,41 @@ test('a question whose client waits no longer is not asked, and says nothing abo
   await Promise.all(others)
 })
 
+test('a question that fails while it waits for a limit of this agent is not asked, and says nothing about the registry', async () => {
+  const limits = new RegistryLimits(() => 0)
+  const answer = new Deferred<void>()
+  const failed = limits.ask(NEVER, async (_, onPace) => {
+    onPace('waits')
+    throw new Failure('busy', 'maxRequestsPerSecond')
+  })
+  assert.equal(await failed, 'not-asked')
+  const pending = fill(limits, answer.promise)
+  assert.equal(await limits.admit(LOCAL, async () => 'confirmed'), 'not-asked', 'the registry was not silent')
+  answer.resolve()
+  await Promise.all(pending)
+})
+
+test('the time of a registry begins when the question may be sent', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const limits = new RegistryLimits(() => 0)
+  const [paced, answer] = [new Deferred<void>(), new Deferred<void>()]
+  let given: AbortSignal | undefined
+  const asked = limits.ask(NEVER, async (signal, onPace) => {
+    given = signal
+    onPace('waits')
+    await paced.promise
+    onPace('begins')
+    await unlessAborted(answer.promise, signal)
+  })
+  t.mock.timers.tick(ANSWER_MS)
+  paced.resolve()
+  await turn()
+  t.mock.timers.tick(ANSWER_MS - 1)
+  assert.equal(given?.aborted, false)
+  t.mock.timers.tick(1)
+  assert.equal(await asked, 'unknown')
+})
+
 test('rightful logins at the same time are all asked for, and only those that were wrong count', async () => {
   const limits = new RegistryLimits(() => 0)
   const withLogin = { ...LOCAL, hasLogin: true }

@@ -30,7 +30,7 @@ test('settings become the options of the agent', async () => {
         staleIfErrorMs: 604_800_000,
         allowPrivateTargets: false,
         realms: [],
-        connectionsPerBlob: 'auto',
+        connectionsPerBlob: 1,
         maxConnections: undefined,
         maxRequestsPerSecond: undefined,
         maxBytesPerSecond: undefined,

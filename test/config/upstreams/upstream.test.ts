@@ -58,7 +58,7 @@ upstreams:
     costPerGiB: undefined,
     authorize: undefined,
     authorizeStaleMs: 86_400_000,
-    connectionsPerBlob: 'auto',
+    connectionsPerBlob: 1,
     maxConnections: undefined,
     maxRequestsPerSecond: undefined,
     maxBytesPerSecond: undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { CopyPulled } from '../../../src/copies/options/copy-options.ts'
 import { PulledCopies } from '../../../src/copies/pulls/pulled-copies.ts'
-import { type Events, publish } from '../../../src/observe/events.ts'
+import { type Events, publish, subscribe } from '../../../src/observe/events.ts'
 import type { Reference } from '../../../src/oci/names/reference.ts'
 import { addCleanup } from '../../../testkit/cleanup.ts'
 import { NEVER } from '../../object-store/bucket-fixture.ts'
@@ -30,6 +30,7 @@ function open(
       records: copy.records,
       add: (reference: Reference) => copies.add(reference, 'pulls'),
       drop: (reference, image) => copies.drop(reference, image),
+      report: (error) => copies.report('drop', error),
     },
   })
   opened.start()
@@ -105,6 +106,33 @@ test('the tag of an image goes when nobody has pulled it for long, and one that 
   assert.ok(lab.tagIn('2') !== undefined)
   // The schedule, or notifications, keep it.
   assert.ok(lab.tagIn('3') !== undefined)
+})
+
+test('a tag that cannot be dropped does not keep the others, and is told once', async (t) => {
+  const lab = await setUp(t)
+  const pulls = open(t, lab, { times: 1, dropAfterMs: 2 * DAY_MS }, { now: () => Date.now() + 3 * DAY_MS })
+  for (const reference of ['1', '2']) {
+    lab.addImage(reference)
+    pull({ reference })
+  }
+  await lab.copies.idle()
+  await pulls.idle()
+  const told: boolean[] = []
+  t.after(subscribe('copies.failing', ({ problem }) => told.push(problem !== undefined)))
+  lab.fake.faultOf = ({ query }) =>
+    decodeURIComponent(query).includes('/tags/1/')
+      ? { kind: 'error', status: 403, code: 'AccessDenied' }
+      : undefined
+  await pulls.dropOld(NEVER)
+  assert.ok(lab.tagIn('1') !== undefined)
+  assert.equal(lab.tagIn('2'), undefined)
+  assert.match(lab.copies.state.problem ?? '', /AccessDenied/)
+  await pulls.dropOld(NEVER)
+  assert.deepEqual(told, [true])
+  lab.fake.faultOf = () => undefined
+  await pulls.dropOld(NEVER)
+  assert.equal(lab.tagIn('1'), undefined)
+  assert.deepEqual([told, lab.copies.state.problem], [[true, false], undefined])
 })
 
 test('only the owner of the copies into a bucket drops tags', async (t) => {

@@ -80,6 +80,13 @@ test('images that are not served, because an earlier source has others under the
   assert.deepEqual(findingLines(judge({ hidden: [] })).length, 1)
 })
 
+test('while not all images are compared, nobody is told that none is hidden', () => {
+  assert.deepEqual(findingLines(judge({ hidden: [], compared: false })).slice(1), [
+    'not-checked: not all images of the source dir /srv are compared with those of the other sources',
+  ])
+  assert.equal(judge({ hidden: [], compared: true }).length, 1)
+})
+
 test('a source that has failed to serve an image is a warning', () => {
   const [failed] = judge({ name: 'docker unix:///x', problem: 'a:v1 could not be saved: no room.' })
   assert.equal(failed?.state, 'warning')

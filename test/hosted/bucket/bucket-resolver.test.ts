@@ -46,6 +46,17 @@ test('a tag that the bucket does not have any more is forgotten, also for the ti
   }
 })
 
+test('a tag whose manifest the repository does not have any more is absent', async (t) => {
+  const lab = await bucketLab(t)
+  const [one, other] = [await lab.start(), await lab.start()]
+  const image = await one.push('one', { tag: 'v1' })
+  const link = lab.fake.objects
+    .keys()
+    .find((key) => key.includes(`revisions/sha256/${image.manifest.slice(7)}`))
+  lab.fake.objects.delete(link ?? assert.fail())
+  assert.equal(await other.tag('v1'), undefined)
+})
+
 test('the catalog and the list of tags are those of the bucket', async (t) => {
   const lab = await bucketLab(t)
   const [one, other] = [await lab.start(), await lab.start()]

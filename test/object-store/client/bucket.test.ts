@@ -33,6 +33,23 @@ test('a server without conditional writes is asked without the condition, from t
   assert.equal(conditional.length, 1)
 })
 
+test('a server that knows no conditional removal is asked for other writes with their conditions', async (t) => {
+  const fake = await startFake(t)
+  const bucket = openBucket(t, { endpoint: fake.endpoint })
+  fake.faultOf = ({ method, headers }) =>
+    method === 'DELETE' && headers['if-match'] !== undefined
+      ? { kind: 'error', status: 501, code: 'NotImplemented' }
+      : undefined
+  const body = Buffer.from('body')
+  const write = { sha256: sha256(body), ...NEVER }
+  await bucket.put('one', body, write)
+  const known = (await bucket.read('one', NEVER)) ?? assert.fail()
+  assert.equal(await bucket.deleteVersion('one', { known, ...NEVER }), true)
+  await bucket.put('one', Buffer.from('other'), { sha256: sha256(Buffer.from('other')), ...NEVER })
+  assert.equal(await bucket.replace('one', body, { known, ...write }), false)
+  assert.equal(await bucket.put('one', body, write), false)
+})
+
 test('a public bucket is read without a signature', async (t) => {
   const fake = await startFake(t)
   fake.objects.put('cache/key', Buffer.from('public'))

@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Digest } from '../../../src/oci/digest.ts'
+import { OCI_MANIFEST } from '../../../src/oci/media-types.ts'
 import { digestOf } from '../../../testkit/memory/digests.ts'
 import { NEVER } from '../bucket-fixture.ts'
 import { APP, blobOf, hostedObjects } from './hosted-lab.ts'
+
+function signatureOf(subject: Digest) {
+  const descriptor = { mediaType: OCI_MANIFEST, digest: subject, size: 7 }
+  const config = {
+    mediaType: 'application/vnd.oci.empty.v1+json',
+    digest: digestOf(Buffer.from('{}')),
+    size: 2,
+  }
+  return { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [], subject: descriptor }
+}
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const FOLDER = 'docker/registry/v2/repositories/localhost/team/app'
@@ -67,6 +79,35 @@ test('a removed manifest takes the tags with it that refer to it then, and no ot
   assert.equal(await objects.remove(content, NEVER), false)
   const left = fake.objects.keys().filter((key) => key.includes('/tags/v1/'))
   assert.deepEqual(left, [])
+})
+
+test('a removal of a manifest that was interrupted is finished by the next one', async (t) => {
+  const { fake, objects, addManifest } = await hostedObjects(t)
+  const subject = await addManifest('subject')
+  const bytes = Buffer.from(JSON.stringify(signatureOf(subject)))
+  const digest = digestOf(bytes)
+  const content = { repository: APP, kind: 'manifest', digest } as const
+  for (const rest of ['/tags/v1/', '/_referrers/']) {
+    await objects.addManifest(APP, { digest, bytes, subject }, NEVER)
+    await objects.setTag(APP, 'v1', digest, NEVER)
+    fake.faultOf = ({ method, key }) =>
+      method === 'DELETE' && key.includes(rest)
+        ? { kind: 'error', status: 403, code: 'AccessDenied' }
+        : undefined
+    await assert.rejects(objects.remove(content, NEVER), { code: 'denied' })
+    fake.faultOf = () => undefined
+    assert.equal(await objects.remove(content, NEVER), true, rest)
+    assert.deepEqual(await objects.tags(APP, NEVER), [])
+    assert.deepEqual(await objects.referrers(APP, subject, NEVER), [])
+    assert.equal(await objects.remove(content, NEVER), false)
+  }
+  // An agent of an earlier version removed the link first.
+  await objects.addManifest(APP, { digest, bytes, subject: undefined }, NEVER)
+  await objects.setTag(APP, 'v1', digest, NEVER)
+  const link = fake.objects.keys().find((key) => key.includes(`revisions/sha256/${digest.slice(7)}`))
+  fake.objects.delete(link ?? assert.fail())
+  assert.equal(await objects.remove(content, NEVER), true)
+  assert.deepEqual(await objects.tags(APP, NEVER), [])
 })
 
 test('the link of a manifest that is removed while a tag is set to it is written again', async (t) => {

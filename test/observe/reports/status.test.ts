@@ -67,13 +67,21 @@ const HIDDEN = {
 test('a status names the local sources, and why one cannot be read', async () => {
   const node = new MemoryNode()
   node.localSources.push(
-    { name: 'oci /srv/layout', isExclusive: true, repositories: 2, problem: undefined, hidden: [] },
+    {
+      name: 'oci /srv/layout',
+      isExclusive: true,
+      repositories: 2,
+      problem: undefined,
+      hidden: [],
+      isCompared: true,
+    },
     {
       name: 'dir /srv/none',
       isExclusive: false,
       repositories: undefined,
       problem: '/srv/none does not exist.',
       hidden: [],
+      isCompared: true,
     },
     {
       name: 'dir /srv/second',
@@ -81,26 +89,42 @@ test('a status names the local sources, and why one cannot be read', async () =>
       repositories: 2,
       problem: undefined,
       hidden: [HIDDEN],
+      isCompared: false,
     },
   )
   const reporter = new Reporter(node)
   try {
     const status = v.parse(StatusReport, JSON.parse(JSON.stringify(await reporter.status())))
     assert.deepEqual(status.sources, [
-      { name: 'oci /srv/layout', exclusive: true, repositories: 2, problem: null, hidden: [] },
+      {
+        name: 'oci /srv/layout',
+        exclusive: true,
+        repositories: 2,
+        problem: null,
+        hidden: [],
+        compared: true,
+      },
       {
         name: 'dir /srv/none',
         exclusive: false,
         repositories: null,
         problem: '/srv/none does not exist.',
         hidden: [],
+        compared: true,
       },
-      { name: 'dir /srv/second', exclusive: false, repositories: 2, problem: null, hidden: [HIDDEN] },
+      {
+        name: 'dir /srv/second',
+        exclusive: false,
+        repositories: 2,
+        problem: null,
+        hidden: [HIDDEN],
+        compared: false,
+      },
     ])
     const text = statusText(status, Date.now(), false)
     assert.match(text, /\nLOCAL SOURCE +REPOSITORIES +EXCLUSIVE +STATE\noci \/srv\/layout +2 +yes +ok\n/)
     assert.match(text, /\ndir \/srv\/none +not readable: \/srv\/none does not exist\.\n/)
-    assert.match(text, /\ndir \/srv\/second +2 +ok, 1 image not served \(see doctor\)\n/)
+    assert.match(text, /\ndir \/srv\/second +2 +ok, 1 image not served \(see doctor\), not all compared\n/)
   } finally {
     reporter.close()
   }

@@ -62,9 +62,11 @@ test('an image that Docker keeps in containerd is served as it is: index, manife
   assert.equal(docker.saves, 1)
 })
 
-test('an image is told from others without a save', async (t) => {
+test('an image is told from others without a save, and inspected once', async (t) => {
   const { source, docker } = await startLab(t)
-  assert.deepEqual(await source.identify(SMALL, 'v1', { signal }), { manifest: ROOT, configs: [] })
+  for (let asked = 0; asked < 2; asked += 1)
+    assert.deepEqual(await source.identify(SMALL, 'v1', { signal }), { manifest: ROOT, configs: [] })
+  assert.equal(docker.inspections, 1)
   assert.equal(await source.identify(SMALL, 'v2', { signal }), undefined)
   assert.equal(docker.saves, 0)
 })

@@ -10,6 +10,8 @@ export class RecordedDocker {
   readonly socketPath: string
   readonly #server = createServer((req, res) => void this.#answer(req.url ?? '', res))
   readonly #events = new Set<ServerResponse>()
+  /** How often the image was inspected. */
+  inspections = 0
   /** How often the image was saved. */
   saves = 0
   /** The archive ends in its middle, as when the daemon dies. */
@@ -43,8 +45,10 @@ export class RecordedDocker {
       res.once('close', () => this.#events.delete(res))
       res.writeHead(200).flushHeaders()
     } else if (path === '/images/json') res.end(await fixture('images.json'))
-    else if (path === '/images/acme%2Fsmall%3Av1/json') res.end(await fixture('image.json'))
-    else if (path === '/images/acme%2Fsmall%3Av1/get') {
+    else if (path === '/images/acme%2Fsmall%3Av1/json') {
+      this.inspections += 1
+      res.end(await fixture('image.json'))
+    } else if (path === '/images/acme%2Fsmall%3Av1/get') {
       this.saves += 1
       const archive = await fixture('save.tar')
       res.end(this.savesHalf ? archive.subarray(0, archive.length / 2) : archive)

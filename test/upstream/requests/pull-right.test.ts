@@ -121,3 +121,19 @@ test('a registry decides only where its entry says so, for the time that the ent
   assert.equal(deciding.upstreams.pullRights.staleMsOf(deciding.repository), 5)
   assert.equal(deciding.upstreams.pullRights.staleMsOf({ registry: 'docker.io', name: 'a' }), undefined)
 })
+
+test('a question says when it waits because of maxRequestsPerSecond, and when it is sent', async (t) => {
+  const { server, upstreams, repository } = await open(t, {
+    authorize: 'upstream',
+    maxRequestsPerSecond: 1000,
+  })
+  server.addManifest('team/app', 'v1', '{"schemaVersion":2}')
+  server.requireBearer({ basic: { username: LOGIN.user, password: LOGIN.password } })
+  const states: string[] = []
+  const content = { kind: 'manifest', reference: 'v1' } as const
+  await upstreams.pullRights.confirm(repository, content, LOGIN, {
+    signal,
+    onPace: (state) => states.push(state),
+  })
+  assert.deepEqual(states, ['waits', 'begins', 'waits', 'begins'])
+})

@@ -5,6 +5,10 @@ import type { ShapeName } from './shapes.ts'
 export interface Operation {
   readonly summary: string
   readonly request?: ShapeName
+  /** What the body is, if it is JSON without a shape. */
+  readonly body?: string
+  /** The token that it needs if the agent has `adminAuth`, or `secret`: one of its own; default: `token`. */
+  readonly security?: 'none' | 'secret' | 'token'
   /**
    * The name of a shape, which comes whole (`json`) or as each of many lines (`lines`); plain text; or what the list `images` of
    * a 202 has.
@@ -31,11 +35,12 @@ type OperationId = Exclude<ReadRoute['kind'], 'page' | 'unknown' | 'invalid'> | 
 /** A route of the router without an entry is a mistake of types. */
 const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
   metrics: { summary: 'Metrics of this node for Prometheus.', answer: { text: 'the text format 0.0.4' } },
-  healthz: { summary: 'Whether the process is alive.', answer: { text: '`ok`' } },
+  healthz: { summary: 'Whether the process is alive.', answer: { text: '`ok`' }, security: 'none' },
   readyz: {
     summary: 'Whether clients are served, and what is wrong nevertheless.',
     answer: { text: '`ready`, then a line for each problem' },
     unavailable: '`not ready:` and the reasons',
+    security: 'none',
     parameters: [
       {
         name: 'warm',
@@ -114,7 +119,9 @@ const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
   },
   notification: {
     summary:
-      'Takes the notification of a registry that images were pushed, for entries of `copies` with `notified`, whose secret it needs. The body is what the registry sends.',
+      'Takes the notification of a registry that images were pushed, for entries of `copies` with `notified`.',
+    body: 'What the registry sends: JSON, of any media type.',
+    security: 'secret',
     answer: { acceptedImages: 'the images that are copied now' },
   },
   remove: {
@@ -131,7 +138,7 @@ export interface PathOperation {
   readonly operation: Operation
 }
 
-/** All operations, as the router knows them. `HEAD` is left out: it is `GET` without a body. */
+/** All operations, as the router knows them, without `HEAD`: it is `GET` without a body. */
 export function* operations(): Iterable<PathOperation> {
   for (const path of PATHS) {
     const any = adminRoute('OPTIONS', path)

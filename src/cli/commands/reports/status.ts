@@ -161,18 +161,29 @@ function flightTable({ flights: all }: StatusReport, now: number, isInteractive:
 
 function sourceTable({ sources: all }: StatusReport): string {
   if (all.length === 0) return ''
-  const rows = all.map(({ name, exclusive, repositories, problem, hidden }) => [
+  const rows = all.map(({ name, exclusive, repositories, problem, hidden, compared }) => [
     name,
     repositories === null ? '' : String(repositories),
     exclusive ? 'yes' : '',
-    sourceState(repositories, problem, hidden?.length ?? 0),
+    sourceState({ repositories, problem, hidden: hidden?.length ?? 0, isCompared: compared ?? true }),
   ])
   return `\n${table(['LOCAL SOURCE', 'REPOSITORIES', 'EXCLUSIVE', 'STATE'], rows, [1])}`
 }
 
-function sourceState(repositories: number | null, problem: string | null, hidden: number): string {
+function sourceState({
+  repositories,
+  problem,
+  hidden,
+  isCompared,
+}: {
+  readonly repositories: number | null
+  readonly problem: string | null
+  readonly hidden: number
+  readonly isCompared: boolean
+}): string {
   if (problem !== null) return `${repositories === null ? 'not readable' : 'failed'}: ${problem}`
-  return hidden === 0 ? 'ok' : `ok, ${plural(hidden, 'image')} not served (see doctor)`
+  const unserved = hidden === 0 ? '' : `, ${plural(hidden, 'image')} not served (see doctor)`
+  return `ok${unserved}${isCompared ? '' : ', not all compared'}`
 }
 
 function webhookTable({ webhooks: all }: StatusReport): string {

@@ -43,8 +43,9 @@ export class SwarmActivity {
   }
 
   async #ask(): Promise<SwarmActivityReport> {
-    const [activity, others] = await Promise.all([this.#own(), this.#node.askPeers()])
+    // A member that leaves meanwhile has been asked, so the members are counted as they are now.
     const swarm = this.#node.peers()
+    const [activity, others] = await Promise.all([this.#own(), this.#node.askPeers()])
     const self = swarm?.self ?? { name: this.#node.name, address: '', zone: null }
     return { count: swarm?.members.length ?? 0, members: [{ ...self, self: true, activity }, ...others] }
   }

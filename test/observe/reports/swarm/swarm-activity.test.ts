@@ -86,6 +86,31 @@ test('the report has this node first, and those who ask within two seconds cost 
   assert.equal(asked, 2)
 })
 
+test('a member that leaves while it is asked counts as one that was asked', async () => {
+  const other: MemberActivity = {
+    name: 'node-2',
+    address: '10.0.0.2:5052',
+    zone: 'a',
+    self: false,
+    activity: null,
+  }
+  const known: unknown[] = [other]
+  const activity = await ownActivity(new MemoryNode(), { served: NOTHING, fetched: NOTHING })
+  const swarm = new SwarmActivity(
+    {
+      name: 'node-1',
+      peers: () => ({ self: SELF, members: [...known] }),
+      askPeers: async () => {
+        known.pop()
+        return [other]
+      },
+    },
+    async () => activity,
+  )
+  const { count, members } = await swarm.report()
+  assert.equal(count + 1, members.length)
+})
+
 test('a failed question is asked again', async () => {
   let now = 0
   let fails = true
