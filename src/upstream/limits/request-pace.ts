@@ -1,42 +1,83 @@
-import { pause } from '../../lib/async/abort.ts'
+import { onAbort } from '../../lib/async/abort.ts'
 import type { OnPace } from '../../ports/access/pull-rights.ts'
 import { Failure } from '../../ports/failure.ts'
 
-/** A request that would have to wait for longer fails at once, because a client is waiting. */
+/** A request that would have to wait for longer fails at once, because a client is waiting. It bounds the queue, too. */
 const LONGEST_WAIT_MS = 20_000
 
-/** Lets requests begin one after another, so many in a second at most. */
+interface PacedRequest {
+  readonly signal: AbortSignal
+  readonly onPace?: OnPace | undefined
+}
+
+/** Lets requests begin one after another, so many in a second at most. A request that is aborted leaves its turn to the next. */
 export class RequestPace {
   readonly #intervalMs: number
   readonly #now: () => number
+  readonly #waiting = new Set<() => void>()
+  /** When the next request may begin. */
   #nextAt = Number.NEGATIVE_INFINITY
+  /** Runs while requests wait. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor(perSecond: number, now: () => number = () => performance.now()) {
     this.#intervalMs = 1000 / perSecond
     this.#now = now
   }
 
-  /** For how long a request has to wait that is made now. Throws a `Failure` of `source` when that is too long. */
-  waitMs(source: string): number {
+  /** Resolves when a request may begin. Throws a `Failure` of `source` at once when that would take too long. */
+  async turn(source: string, { signal, onPace }: PacedRequest): Promise<void> {
+    onPace?.('waits')
+    await this.#wait(source, signal)
+    onPace?.('begins')
+  }
+
+  #wait(source: string, signal: AbortSignal): Promise<void> | undefined {
+    signal.throwIfAborted()
     const now = this.#now()
-    const at = Math.max(now, this.#nextAt)
-    const waitMs = at - now
+    if (this.#waiting.size === 0 && this.#nextAt <= now) {
+      this.#nextAt = now + this.#intervalMs
+      return undefined
+    }
+    const waitMs = this.#nextAt + this.#waiting.size * this.#intervalMs - now
     if (waitMs > LONGEST_WAIT_MS) {
       const message = `${source} has more requests to answer than maxRequestsPerSecond allows within ${LONGEST_WAIT_MS / 1000} s`
       throw new Failure('busy', message, { source, retryAfterMs: Math.ceil(waitMs) })
     }
-    this.#nextAt = at + this.#intervalMs
-    return waitMs
+    return new Promise((resolve, reject) => {
+      const begin = (): void => {
+        stop()
+        resolve()
+      }
+      this.#waiting.add(begin)
+      const stop = onAbort(signal, () => {
+        this.#waiting.delete(begin)
+        this.#schedule()
+        reject(signal.reason)
+      })
+      this.#schedule()
+    })
   }
 
-  /** Resolves when a request may begin. */
-  async turn(
-    source: string,
-    { signal, onPace }: { signal: AbortSignal; onPace?: OnPace | undefined },
-  ): Promise<void> {
-    onPace?.('waits')
-    const waitMs = this.waitMs(source)
-    if (waitMs > 0) await pause(waitMs, { signal })
-    onPace?.('begins')
+  #schedule(): void {
+    if (this.#waiting.size === 0) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+      return
+    }
+    this.#timer ??= setTimeout(() => this.#beginDue(), Math.ceil(this.#nextAt - this.#now()))
+  }
+
+  /** Several requests may be due, because a timer waits for a millisecond at least. */
+  #beginDue(): void {
+    this.#timer = undefined
+    const now = this.#now()
+    for (const begin of this.#waiting) {
+      if (this.#nextAt > now) break
+      this.#waiting.delete(begin)
+      this.#nextAt += this.#intervalMs
+      begin()
+    }
+    this.#schedule()
   }
 }
