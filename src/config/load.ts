@@ -1,3 +1,4 @@
+import { placeOf } from './buckets/bucket-fields.ts'
 import { addCredentials, CREDENTIALS_VARIABLE } from './credentials.ts'
 import {
   type FileEntries,
@@ -61,6 +62,7 @@ function checkAll(
     () => checkClientCertificates(settings),
     () => checkPasswords(settings),
     () => checkAddresses(settings),
+    () => checkCopies(settings),
   ])
   return settings
 }
@@ -80,6 +82,17 @@ function checkAddresses({ listen, admin, metricsListen, peerListen, peersSecretF
     const what = first === second ? `are both ${first}` : `collide: ${first} and ${second}`
     throw new SettingsError(`${sameName} and ${name} ${what}; give each a port of its own`)
   }
+}
+
+/** Tags that clients have pushed are not those of the registry from which copies are made. */
+function checkCopies({ copies, objectStore }: Settings): void {
+  if (objectStore?.hosted !== true) return
+  const place = placeOf(objectStore)
+  const same = copies.find(({ to }) => placeOf(to) === place)?.to
+  if (same === undefined) return
+  throw new SettingsError(
+    `copies go to s3://${[same.bucket, same.prefix].filter(Boolean).join('/')}, which has the hosted repositories of objectStore (hosted: true) and would lose their tags; copy to another bucket or prefix`,
+  )
 }
 
 function throwIfError(value: unknown): void {

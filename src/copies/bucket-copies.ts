@@ -68,8 +68,9 @@ export class BucketCopies {
       concurrency: 1,
       most: MOST_WAITING,
       keyOf: ({ reference }) => keyOf(reference),
-      // A later notification names a later digest.
-      preferred: (_, added) => added,
+      // A later notification names a later digest. A schedule and pulls name none, so they replace no notification.
+      preferred: (waiting, added) =>
+        added.reference.digest === undefined && waiting.reference.digest !== undefined ? waiting : added,
       run: (job, within) => this.#run(job, within),
       onFailing: () => {},
       onGivenUp: ({ reference }) => onGivenUp?.(reference),
@@ -143,7 +144,11 @@ export class BucketCopies {
       }
       // What the schedule has brought is due again only at its next time, and what was pulled stays while it is pulled.
       if (cause !== 'notification')
-        await copy.records.write(cause === 'pulls' ? 'pulled' : 'scheduled', keyOf(reference), { signal })
+        await copy.records.write(cause === 'pulls' ? 'pulled' : 'scheduled', keyOf(reference), {
+          signal,
+          // What the tag came to refer to while it was copied is due at the next time of the schedule.
+          tookMs: performance.now() - startedAt,
+        })
       this.#problem = undefined
       this.#counts.copied += 1
       this.#counts.sentBytes += ended.sentBytes

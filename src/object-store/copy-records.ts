@@ -10,7 +10,11 @@ const ROOT = 'leat/copies/'
 /** Why an image is in the bucket. */
 export type CopyCause = 'scheduled' | 'pulled'
 
-const Text = v.object({ image: v.string() })
+const Text = v.object({
+  image: v.string(),
+  /** How long the copy took until the record was written, in whole seconds, as the times of servers are. */
+  tookSeconds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+})
 
 /** What a bucket says about a copy. */
 export interface CopyRecord {
@@ -34,8 +38,24 @@ export class CopyRecords {
     return (await this.#bucket.head(keyOf(cause, image), options))?.modifiedAt
   }
 
-  async write(cause: CopyCause, image: string, { signal }: Options): Promise<void> {
-    const body = Buffer.from(JSON.stringify({ image } satisfies v.InferOutput<typeof Text>))
+  /**
+   * When the copy began of which the record says that it has ended, by the clock of the server; undefined: there is no
+   * record.
+   */
+  async begunAt(cause: CopyCause, image: string, options: Options): Promise<number | undefined> {
+    const found = await this.#bucket.read(keyOf(cause, image), options)
+    if (found === undefined) return undefined
+    const text = v.safeParse(Text, parseJson(found.text))
+    return found.modifiedAt - (text.success ? (text.output.tookSeconds ?? 0) * 1000 : 0)
+  }
+
+  async write(
+    cause: CopyCause,
+    image: string,
+    { signal, tookMs = 0 }: Options & { readonly tookMs?: number },
+  ): Promise<void> {
+    const tookSeconds = Math.floor(tookMs / 1000)
+    const body = Buffer.from(JSON.stringify({ image, tookSeconds } satisfies v.InferOutput<typeof Text>))
     await this.#bucket.put(keyOf(cause, image), body, { sha256: await sha256Of(body), replace: true, signal })
   }
 

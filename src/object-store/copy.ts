@@ -94,12 +94,18 @@ export class BucketCopy {
     }
   }
 
-  async addManifest(repository: Repository, { digest, bytes }: { digest: Digest; bytes: Uint8Array }) {
+  /** Agents that host the repository in this bucket list a manifest with a subject by its entry, which is there before the link. */
+  async addManifest(
+    repository: Repository,
+    { digest, bytes, subject }: { digest: Digest; bytes: Uint8Array; subject?: Digest | undefined },
+  ) {
     const options = { sha256: await sha256Of(bytes), signal: this.#signal }
     const isWritten = await this.#bucket.put(dataKey(digest), bytes, options)
     // The object that was there may be removed as an old one before its link is written.
     if (!isWritten && !(await this.#staysFor(repository, 'manifest', digest)))
       await this.#bucket.put(dataKey(digest), bytes, { ...options, replace: true })
+    const entry = subject && this.#layout.referrerKey(repository, subject, digest)
+    if (entry !== undefined) await this.#links.write(entry, digest, { signal: this.#signal })
     await this.link(repository, 'manifest', digest)
   }
 

@@ -54,6 +54,19 @@ test('of two digests of a tag that wait, the last one is copied', async (t) => {
   assert.equal(lab.copies.state.copied, 2)
 })
 
+test('an image that is due without a digest does not replace one whose digest was pushed', async (t) => {
+  const lab = await setUp(t)
+  const pushed = lab.addImage('1', 'pushed')
+  lab.addImage('1', 'cached')
+  lab.addImage('2')
+  // It is being copied while the others wait.
+  lab.copies.add(reference('up.test/app:2'), 'notification')
+  lab.copies.add(reference(`up.test/app:1@${pushed.manifest}`), 'notification')
+  lab.copies.add(reference('up.test/app:1'), 'schedule')
+  await lab.copies.idle()
+  assert.equal(lab.tagIn('1'), pushed.manifest)
+})
+
 test('a bucket that fails is tried again, and the report says why until it succeeds', async (t) => {
   const lab = await setUp(t)
   lab.addImage('1')

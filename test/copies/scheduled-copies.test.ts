@@ -86,9 +86,9 @@ test('a record that cannot be read does not keep other images, and is told once'
   const due = schedule(lab, {
     images: [image('up.test/app:1'), image('up.test/app:2')],
     records: {
-      writtenAt: async (cause, name, limits) => {
+      begunAt: async (cause, name, limits) => {
         if (name === failing) throw new Failure('denied', 'the bucket has answered 403')
-        return lab.copy.records.writtenAt(cause, name, limits)
+        return lab.copy.records.begunAt(cause, name, limits)
       },
     },
   })
@@ -108,14 +108,48 @@ test('a record that cannot be read does not keep other images, and is told once'
   assert.deepEqual(told, ['the bucket has answered 403', undefined])
 })
 
-test('a copy that has failed is due at the next look', async (t) => {
+test('a copy that has failed is tried again, after twice as long each time until it succeeds', async (t) => {
   const lab = await setUp(t)
-  const due = schedule(lab)
-  await due.check(NEVER)
-  await lab.copies.idle()
-  assert.equal(lab.copies.state.copied, 0)
+  const startedAt = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + HOUR_MS
+  let now = startedAt
+  const due = schedule(lab, { schedule: { everyMs: 24 * HOUR_MS }, now: () => now })
+  const triedAt = async (minutes: readonly number[]): Promise<readonly number[]> => {
+    const tried: number[] = []
+    for (const minute of minutes) {
+      now = startedAt + minute * 60_000
+      const { failed, copied } = lab.copies.state
+      await due.check(NEVER)
+      await lab.copies.idle()
+      const after = lab.copies.state
+      if (after.failed + after.copied > failed + copied) tried.push(minute)
+    }
+    return tried
+  }
+  const minutes = Array.from({ length: 16 }, (_, minute) => minute)
+  assert.deepEqual(await triedAt(minutes), [0, 1, 3, 7, 15])
+  // The longest pause is an hour.
+  assert.deepEqual(await triedAt([31, 63, 122, 123, 182, 183]), [31, 63, 123, 183])
   lab.addImage('1')
-  await due.check(NEVER)
+  assert.deepEqual(await triedAt([242, 243, 244]), [243])
+})
+
+test('a copy that began before the schedule said so does not count, however late it has ended', async (t) => {
+  const lab = await setUp(t)
+  lab.addImage('1')
+  const due = Math.floor(Date.now() / HOUR_MS) * HOUR_MS
+  const real = performance.now.bind(performance)
+  let passedMs = 0
+  t.mock.method(performance, 'now', () => real() + passedMs)
+  lab.fake.faultOf = ({ method }) => {
+    if (method === 'PUT') passedMs = 2 * HOUR_MS
+    return undefined
+  }
+  const first = schedule(lab, { now: () => due })
+  await first.check(NEVER)
   await lab.copies.idle()
-  assert.equal(lab.copies.state.copied, 1)
+  const begunAt = await lab.copy.records.begunAt('scheduled', 'up.test/app:1', NEVER)
+  assert.ok(begunAt !== undefined && begunAt < due)
+  await schedule(lab, { now: () => due }).check(NEVER)
+  await lab.copies.idle()
+  assert.equal(lab.copies.state.copied, 2)
 })

@@ -21,6 +21,15 @@ test('a record is found by its image and cause, and with others by its age, unti
   assert.deepEqual(await before(Date.now() + 60_000), ['up.test/app:2'])
 })
 
+test('a record says when the copy began, by the clock of the server', async (t) => {
+  const fake = await startFake(t)
+  const records = new CopyRecords(openBucket(t, { endpoint: fake.endpoint }))
+  assert.equal(await records.begunAt('scheduled', 'up.test/app:1', NEVER), undefined)
+  await records.write('scheduled', 'up.test/app:1', { ...NEVER, tookMs: 90_500 })
+  const writtenAt = await records.writtenAt('scheduled', 'up.test/app:1', NEVER)
+  assert.equal(await records.begunAt('scheduled', 'up.test/app:1', NEVER), (writtenAt ?? 0) - 90_000)
+})
+
 test('an object that is no record is passed over', async (t) => {
   const fake = await startFake(t)
   fake.objects.put('cache/leat/copies/pulled/x', Buffer.from('no JSON'), 0)

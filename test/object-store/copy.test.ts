@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import { RateLimiter } from '../../src/lib/async/rate-limiter.ts'
 import { BucketCopy } from '../../src/object-store/copy.ts'
+import { HostedContents } from '../../src/object-store/hosted/hosted-contents.ts'
+import { DistributionLayout } from '../../src/object-store/layout/distribution.ts'
+import { ContentUpload } from '../../src/object-store/upload/content-upload.ts'
 import { addCleanup } from '../../testkit/cleanup.ts'
+import { digestOf } from '../../testkit/memory/digests.ts'
 import type { FakeS3 } from '../../testkit/object-store/fake-s3.ts'
 import { TEST_KEYS } from '../../testkit/object-store/servers.ts'
-import { NEVER, startFake } from './bucket-fixture.ts'
+import { NEVER, openBucket, startFake } from './bucket-fixture.ts'
 import { dataKey, layerLink, makeImage, manifestLink } from './filled-bucket.ts'
 
 const REPOSITORY = { registry: 'up.test', name: 'app' }
@@ -116,6 +121,20 @@ test('a manifest that is removed after it was found is written again', async (t)
   await openCopy(t, fake).addManifest(REPOSITORY, manifest)
   assert.deepEqual(fake.objects.get(key)?.bytes, manifest.bytes)
   assert.ok(fake.objects.get(manifestLink('up.test/app', manifest.digest)) !== undefined)
+})
+
+test('a copied manifest with a subject is listed by an agent that hosts the repository in the bucket', async (t) => {
+  const fake = await startFake(t)
+  const { manifest } = makeImage()
+  const subject = digestOf(Buffer.from('subject'))
+  await openCopy(t, fake).addManifest(REPOSITORY, { ...manifest, subject })
+  const bucket = openBucket(t, { endpoint: fake.endpoint })
+  const hosted = new HostedContents({
+    bucket,
+    layout: new DistributionLayout({ registry: undefined }),
+    contents: new ContentUpload({ bucket, rate: new RateLimiter(undefined) }),
+  })
+  assert.deepEqual(await hosted.referrers(REPOSITORY, subject, NEVER), [manifest.digest])
 })
 
 test('a bucket of one registry has its repositories without the registry, and holds no others', async (t) => {

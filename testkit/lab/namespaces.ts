@@ -104,7 +104,7 @@ function remove(name: string): void {
 }
 
 /** When a process was started, in ticks since the boot; undefined when there is no process with this pid. */
-function startOf(pid: number): string | undefined {
+export function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]

@@ -41,3 +41,16 @@ export const BUCKET_FIELDS = {
   acceptInvalidCerts: yesOrNo,
   registry: text(parseRegistryHost, 'a registry such as docker.io or localhost:5000', HOST_SCHEMA),
 }
+
+/** Names a place, so that two of the settings are compared. */
+export function placeOf({
+  endpoint = '',
+  bucket,
+  prefix,
+}: {
+  readonly endpoint?: string
+  readonly bucket: string
+  readonly prefix: string
+}): string {
+  return `${endpoint} ${bucket}/${prefix}`
+}

@@ -1,7 +1,7 @@
 import type { CopyNotified, CopyPulled, CopySchedule } from '../../copies/options/copy-options.ts'
 import { parseCron } from '../../lib/time/cron.ts'
 import type { BucketOptions } from '../../object-store/options/options.ts'
-import { BUCKET_FIELDS, parseBucketUrl } from '../buckets/bucket-fields.ts'
+import { BUCKET_FIELDS, parseBucketUrl, placeOf } from '../buckets/bucket-fields.ts'
 import { network } from '../buckets/redirect-clients.ts'
 import { urlText } from '../buckets/url-text.ts'
 import { price } from '../upstreams/upstream.ts'
@@ -147,9 +147,7 @@ export const copies: Format<readonly CopySettings[]> = {
   read: (given) => {
     if (typeof given.value === 'string') return refuse(given, 'has no value; expected a list of copies')
     const entries = listOf({ ...entry, read: readItem }).read(given)
-    const names = entries.map(
-      ({ to: { endpoint = '', bucket, prefix } }) => `${endpoint} ${bucket}/${prefix}`,
-    )
+    const names = entries.map(({ to }) => placeOf(to))
     const twice = entries.find((_, at) => names.indexOf(names[at] ?? '') !== at)?.to
     return twice === undefined
       ? entries

@@ -4,7 +4,7 @@ import type { Repository } from '../../oci/names/repository.ts'
 import { Failure } from '../../ports/failure.ts'
 import type { HostedBucket, HostedContent, Presence } from '../../ports/hosted/hosted-bucket.ts'
 import type { Bucket } from '../client/bucket.ts'
-import { type DistributionLayout, dataKey, digestAt, pathOf } from '../layout/distribution.ts'
+import { type DistributionLayout, dataKey, digestAt } from '../layout/distribution.ts'
 import { BucketLinks, RENEW_LINK_MS } from '../upload/bucket-links.ts'
 import type { ContentUpload } from '../upload/content-upload.ts'
 import { sha256Of } from '../upload/part-hashes.ts'
@@ -146,8 +146,7 @@ export class HostedContents {
   }
 
   #referrerKey(repository: Repository, subject: Digest, digest: Digest): string {
-    const folder = this.#layout.referrersFolder(repository, subject) ?? this.#unknown(repository)
-    return `${folder}${pathOf(digest)}/link`
+    return this.#layout.referrerKey(repository, subject, digest) ?? this.#unknown(repository)
   }
 
   #unknown({ registry }: Repository): never {

@@ -55,6 +55,12 @@ export class DistributionLayout implements Layout {
     return folder === undefined ? undefined : `${folder}_referrers/${pathOf(subject)}/`
   }
 
+  /** The object that names a manifest as a referrer of its subject. */
+  referrerKey(repository: Repository, subject: Digest, digest: Digest): string | undefined {
+    const folder = this.referrersFolder(repository, subject)
+    return folder === undefined ? undefined : `${folder}${pathOf(digest)}/link`
+  }
+
   /** The folder of a repository, with a slash at its end. */
   repositoryFolder({ registry, name }: Repository): string | undefined {
     if (this.registry !== undefined) {

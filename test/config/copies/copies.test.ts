@@ -70,3 +70,16 @@ test('copies that cannot be meant are refused with what is allowed', async () =>
   ]
   for (const [yaml, message] of refusals) assert.match(await problem(`copies: ${yaml}\n`), message)
 })
+
+test('copies do not go to the bucket that has the hosted repositories', async () => {
+  const yaml = (hosted: boolean, to: string): string => `hosted: [team/**]
+objectStore: { url: "s3://images/prod", endpoint: "https://s3.example:9000", hosted: ${hosted} }
+copies: [{ to: "${to}", endpoint: "https://s3.example:9000/", schedule: { images: [a], every: 1h } }]
+`
+  assert.equal(
+    await problem(yaml(true, 's3://images/prod')),
+    'copies go to s3://images/prod, which has the hosted repositories of objectStore (hosted: true) and would lose their tags; copy to another bucket or prefix',
+  )
+  assert.equal((await copiesIn(yaml(true, 's3://images/copies'))).length, 1)
+  assert.equal((await copiesIn(yaml(false, 's3://images/prod'))).length, 1)
+})

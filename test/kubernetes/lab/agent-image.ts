@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../../testkit/programs.ts'
@@ -10,7 +9,7 @@ import { replayStage } from '../../start/replay-stage.ts'
 import { writeBase } from './base-files.ts'
 import { CACHE, ROOT } from './programs.ts'
 
-const PREFIX = 'agent-'
+const FOLDER = join(CACHE, 'agent-images')
 const PATH = '/usr/local/bin:/usr/bin:/bin'
 
 /** The image of the Dockerfile, with programs of this machine in the place of its base. Its layer is kept for the next test. */
@@ -18,9 +17,10 @@ export async function agentImage(): Promise<Image> {
   const stages = readDockerfile(await readFile(join(ROOT, 'Dockerfile'), 'utf8'))
   const last = stages.at(-1)
   if (last === undefined) throw new Error('The Dockerfile has no stage.')
-  const file = join(CACHE, `${PREFIX}${await sourcesDigest()}.tar`)
-  if (!existsSync(file)) await makeLayer(stages, last, file)
-  return imageOf([plainLayer(await readFile(file))], containerConfig(last))
+  const file = join(FOLDER, `${await sourcesDigest()}.tar`)
+  // Another checkout may remove it at any time.
+  const kept = await readFile(file).catch(() => undefined)
+  return imageOf([plainLayer(kept ?? (await makeLayer(stages, last, file)))], containerConfig(last))
 }
 
 /** Changes when anything changes that the image is made of. */
@@ -28,22 +28,21 @@ async function sourcesDigest(): Promise<string> {
   const hash = createHash('sha256')
   const sources = await readdir(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
   const files = sources.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  const others = ['Dockerfile', 'package.json', 'package-lock.json', 'tsconfig.json'].map((name) =>
-    join(ROOT, name),
-  )
+  const others = [
+    ...['Dockerfile', 'LICENSE', 'package.json', 'package-lock.json', 'tsconfig.json'],
+    'test/kubernetes/lab/base-files.ts',
+  ].map((name) => join(ROOT, name))
   for (const file of [...files.sort(), ...others]) hash.update(file).update(await readFile(file))
   return hash.update(process.version).digest('hex').slice(0, 16)
 }
 
-async function makeLayer(stages: readonly Stage[], last: Stage, file: string): Promise<void> {
+async function makeLayer(stages: readonly Stage[], last: Stage, file: string): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'leat-agent-image-'))
   try {
     for (const stage of stages) await replayStage(stage, folder, stage !== last)
     const root = join(folder, last.name)
     await writeBase(root)
-    await mkdir(CACHE, { recursive: true })
-    for (const old of await readdir(CACHE)) if (old.startsWith(PREFIX)) await rm(join(CACHE, old))
-    const made = `${file}.${process.pid}`
+    const made = join(folder, 'layer.tar')
     await run('tar', [
       '--create',
       `--file=${made}`,
@@ -54,10 +53,22 @@ async function makeLayer(stages: readonly Stage[], last: Stage, file: string): P
       root,
       '.',
     ])
-    await rename(made, file)
+    const layer = await readFile(made)
+    await keep(layer, file)
+    return layer
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Replaces what earlier sources have made. */
+async function keep(layer: Buffer, file: string): Promise<void> {
+  await mkdir(FOLDER, { recursive: true })
+  for (const old of await readdir(FOLDER))
+    if (old.endsWith('.tar')) await rm(join(FOLDER, old), { force: true })
+  const written = `${file}.${process.pid}`
+  await writeFile(written, layer)
+  await rename(written, file)
 }
 
 function containerConfig(stage: Stage): object {

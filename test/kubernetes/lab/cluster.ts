@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { makeAuthority } from '../../../testkit/certificates.ts'
@@ -7,6 +6,7 @@ import { addCleanup } from '../../../testkit/cleanup.ts'
 import { configure } from '../../../testkit/lab/namespaces.ts'
 import { type LabMachine, Network } from '../../../testkit/lab/network.ts'
 import { buildImage } from '../../../testkit/registries/image.ts'
+import { makeClusterFolder, nodeFolder } from './cluster-folder.ts'
 import { ControlPlane, SERVICES } from './control-plane.ts'
 import { Credentials } from './credentials.ts'
 import { Kubectl } from './kubectl.ts'
@@ -35,7 +35,7 @@ export class Cluster {
   static async start(t: TestContext): Promise<Cluster | undefined> {
     const programs = requireCluster(t)
     if (programs === undefined) return undefined
-    const folder = await mkdtemp(join(tmpdir(), 'leat-kubernetes-'))
+    const folder = await makeClusterFolder()
     addCleanup(t, () => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
     const network = new Network()
     addCleanup(t, () => network.close())
@@ -70,7 +70,7 @@ export class Cluster {
     this.#credentials = parts.credentials
     this.#controlPlane = parts.controlPlane
     const path = join(parts.programs.kubernetes, 'kubectl')
-    this.kubectl = new Kubectl(parts.control, path, this.adminConfig)
+    this.kubectl = new Kubectl(parts.control, path, this.adminConfig, parts.folder)
   }
 
   /** The file with which an administrator connects. */
@@ -122,7 +122,7 @@ export class Cluster {
       pods,
       programs: this.programs,
       credentials: this.#credentials,
-      folder: join(this.folder, 'nodes', name),
+      folder: nodeFolder(this.folder, name),
       hosts: `127.0.0.1 localhost\n${machine.address} ${name}\n${hosts}`,
       authorities: this.registryAuthority,
       ...options,

@@ -66,7 +66,7 @@ export class ControlPlane {
     const kubectl = inNetwork(machine, kubernetes('kubectl'))
     await api.ready(async () => {
       const args = [...kubectl.args, `--kubeconfig=${credentials.path('admin.conf')}`, 'get', '--raw=/readyz']
-      return (await tryRun(kubectl.path, args)).code === 0
+      return (await tryRun(kubectl.path, args, { env: { HOME: folder } })).code === 0
     })
     const client = `--kubeconfig=${credentials.path('admin.conf')}`
     this.#run('kube-controller-manager', kubernetes('kube-controller-manager'), [

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LabMachine } from '../../../testkit/lab/network.ts'
 import { run } from '../../../testkit/programs.ts'
@@ -12,17 +13,28 @@ export class Kubectl {
   readonly #machine: LabMachine
   readonly #path: string
   readonly #config: string
+  readonly #home: string
 
-  constructor(machine: LabMachine, path: string, config: string) {
+  /** It writes below `home`. */
+  constructor(machine: LabMachine, path: string, config: string, home: string) {
     this.#machine = machine
     this.#path = path
     this.#config = config
+    this.#home = home
   }
 
   /** The standard output. Throws with the output when the command fails. */
   async run(args: readonly string[], input?: string): Promise<string> {
-    const command = inNetwork(this.#machine, this.#path, [`--kubeconfig=${this.#config}`, ...args])
-    const options = { deadlineMs: DEADLINE_MS + 30_000, ...(input === undefined ? {} : { input }) }
+    const command = inNetwork(this.#machine, this.#path, [
+      `--kubeconfig=${this.#config}`,
+      `--cache-dir=${join(this.#home, 'kube-cache')}`,
+      ...args,
+    ])
+    const options = {
+      env: { HOME: this.#home },
+      deadlineMs: DEADLINE_MS + 30_000,
+      ...(input === undefined ? {} : { input }),
+    }
     return (await run(command.path, command.args, options)).stdout
   }
 

@@ -5,7 +5,7 @@ import { configure } from '../../../testkit/lab/namespaces.ts'
 import type { LabMachine } from '../../../testkit/lab/network.ts'
 import { type Ended, tryRun } from '../../../testkit/programs.ts'
 import { answersCri } from '../../runtimes/cri-client.ts'
-import { controlGroupsOf, removeControlGroups } from './control-groups.ts'
+import { removeControlGroups } from './control-groups.ts'
 import type { Credentials } from './credentials.ts'
 import { inNetwork } from './in-network.ts'
 import { containerdConfig, kubeletConfig, networkConfig } from './node-settings.ts'
@@ -161,14 +161,21 @@ export class ClusterNode {
 
   /** Ends the node with all its processes, as a power cut does. */
   async stop(): Promise<void> {
-    const groups = await controlGroupsOf(this.path('/'))
-    if (this.#pid !== 0) process.kill(this.#pid, 'SIGKILL')
     const [first, ...others] = this.#daemons
-    // It has ended when the kernel has ended all processes of the node.
-    if (this.#pid === 0) await first?.stop('SIGKILL')
+    // The first daemon ends when the kernel has ended all processes of the node.
+    if (this.#pid === 0 || !killed(this.#pid)) await first?.stop('SIGKILL')
     else await first?.exited()
-    await Promise.all(others.map((daemon) => daemon.exited()))
-    await removeControlGroups(groups)
     this.#pid = 0
+    await Promise.all(others.map((daemon) => daemon.stop('SIGKILL')))
+    await removeControlGroups(this.#options.folder)
+  }
+}
+
+/** False if the process has ended by itself. */
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL')
+  } catch {
+    return false
   }
 }

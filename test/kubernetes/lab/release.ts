@@ -98,6 +98,8 @@ export class Release {
     const { control, programs, adminConfig, folder } = this.#cluster
     const command = inNetwork(control, programs.helm, [...args, `--namespace=${NAMESPACE}`])
     const env = {
+      // Its client of Kubernetes has a cache below HOME.
+      HOME: folder,
       KUBECONFIG: adminConfig,
       HELM_CACHE_HOME: join(folder, 'helm'),
       HELM_CONFIG_HOME: join(folder, 'helm'),
