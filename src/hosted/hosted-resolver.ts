@@ -1,8 +1,7 @@
 import { readManifestBody } from '../fetch/manifests/manifest-body.ts'
-import { mapConcurrently } from '../lib/async/map-concurrently.ts'
 import { BoundedMap } from '../lib/bounded-map.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Repository, repositoryKey } from '../oci/names/repository.ts'
+import { type Repository, repositoryKey, sortedRepositories } from '../oci/names/repository.ts'
 import type { BlobStore } from '../ports/blob-store.ts'
 import { Failure } from '../ports/failure.ts'
 import type { HostedCatalog, HostedLink } from '../ports/hosted/hosted-catalog.ts'
@@ -30,7 +29,6 @@ interface HostedResolverOptions {
 }
 
 const HIT: CacheResult = { kind: 'hit' }
-const MAX_PARALLEL_READS = 4
 /** When a tag was pulled is written at most once in five minutes. */
 const PULL_MARK_MS = 5 * 60 * 1000
 const PULL_MARKS = 4096
@@ -104,23 +102,14 @@ export class HostedResolver implements Resolver {
     if (!this.#isHosted(repository)) return this.#next.referrers(repository, subject, options)
     const { referrersOf, catalog } = this.#options
     const digests = await catalog.filterLinked(repository, await referrersOf(subject))
-    const found = new Map<Digest, ReferrerDescriptor>()
-    const describe = (digest: Digest) => this.#describe(repository, digest, options)
-    for await (const one of mapConcurrently(digests, MAX_PARALLEL_READS, describe)) {
-      if (one !== undefined) found.set(one.digest, one)
-    }
-    // The order does not depend on which manifest was read first.
-    const manifests = digests.flatMap((digest) => found.get(digest) ?? [])
-    return { index: indexOfReferrers(manifests), cacheResult: HIT }
+    const index = await indexOfReferrers(digests, (digest) => this.#describe(repository, digest, options))
+    return { index, cacheResult: HIT }
   }
 
   async repositories(): Promise<readonly Repository[]> {
-    const all = new Map<string, Repository>()
-    for (const one of await this.#next.repositories())
-      if (!this.#isHosted(one)) all.set(repositoryKey(one), one)
-    for (const one of await this.#options.catalog.repositories())
-      if (this.#isHosted(one)) all.set(repositoryKey(one), one)
-    return [...all].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, repository]) => repository)
+    const [cached, hosted] = [await this.#next.repositories(), await this.#options.catalog.repositories()]
+    const { isHosted } = this.#options
+    return sortedRepositories([...cached.filter((one) => !isHosted(one)), ...hosted.filter(isHosted)])
   }
 
   isPrivate(repository: Repository): Promise<boolean> {

@@ -1,7 +1,6 @@
 import { readManifestBody } from '../../fetch/manifests/manifest-body.ts'
-import { mapConcurrently } from '../../lib/async/map-concurrently.ts'
 import type { Digest } from '../../oci/digest.ts'
-import { type Repository, repositoryKey } from '../../oci/names/repository.ts'
+import { type Repository, repositoryKey, sortedRepositories } from '../../oci/names/repository.ts'
 import type { Catalog } from '../../ports/catalog.ts'
 import { Failure } from '../../ports/failure.ts'
 import { HOSTED_STALE_MS, type HostedBucket } from '../../ports/hosted/hosted-bucket.ts'
@@ -28,7 +27,6 @@ export interface BucketResolverOptions {
 }
 
 const CONFIRMED: CacheResult = { kind: 'revalidated' }
-const MAX_PARALLEL_READS = 4
 /** That the bucket has confirmed a tag is written at most so often. */
 const REMEMBER_MS = 5 * 60 * 1000
 
@@ -93,23 +91,16 @@ export class BucketResolver implements Resolver {
   ): Promise<{ readonly index: Uint8Array; readonly cacheResult: CacheResult }> {
     if (!this.#isHosted(repository)) return this.#next.referrers(repository, subject, options)
     const digests = await this.#options.bucket.referrers(repository, subject, options)
-    const found = new Map<Digest, ReferrerDescriptor>()
-    const describe = (digest: Digest) => this.#describe(repository, digest, options)
-    for await (const one of mapConcurrently(digests, MAX_PARALLEL_READS, describe)) {
-      if (one !== undefined) found.set(one.digest, one)
-    }
-    // The order does not depend on which manifest was read first.
-    const manifests = digests.flatMap((digest) => found.get(digest) ?? [])
-    return { index: indexOfReferrers(manifests), cacheResult: CONFIRMED }
+    const index = await indexOfReferrers(digests, (digest) => this.#describe(repository, digest, options))
+    return { index, cacheResult: CONFIRMED }
   }
 
   async repositories(): Promise<readonly Repository[]> {
-    const { bucket, hasHosted } = this.#options
+    const { bucket, hasHosted, isHosted } = this.#options
     const { signal } = new AbortController()
-    const cached = (await this.#next.repositories()).filter((one) => !this.#isHosted(one))
-    const hosted = (await bucket.repositories(hasHosted, { signal })).filter((one) => this.#isHosted(one))
-    const all = new Map([...cached, ...hosted].map((one) => [repositoryKey(one), one]))
-    return [...all].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, repository]) => repository)
+    const cached = await this.#next.repositories()
+    const hosted = await bucket.repositories(hasHosted, { signal })
+    return sortedRepositories([...cached.filter((one) => !isHosted(one)), ...hosted.filter(isHosted)])
   }
 
   isPrivate(repository: Repository): Promise<boolean> {

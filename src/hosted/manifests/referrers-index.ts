@@ -1,6 +1,9 @@
+import { mapConcurrently } from '../../lib/async/map-concurrently.ts'
 import type { Digest } from '../../oci/digest.ts'
 import { parseManifest } from '../../oci/manifest.ts'
 import { OCI_INDEX } from '../../oci/media-types.ts'
+
+const MAX_PARALLEL_READS = 4
 
 /** A referrer, as the index of referrers lists it. */
 export interface ReferrerDescriptor {
@@ -28,6 +31,16 @@ export function describeReferrer(digest: Digest, mediaType: string, bytes: Uint8
   }
 }
 
-export function indexOfReferrers(manifests: readonly ReferrerDescriptor[]): Uint8Array {
+/** The index of these referrers; those of which `describe` gives undefined are left out. */
+export async function indexOfReferrers(
+  digests: readonly Digest[],
+  describe: (digest: Digest) => Promise<ReferrerDescriptor | undefined>,
+): Promise<Uint8Array> {
+  const found = new Map<Digest, ReferrerDescriptor>()
+  for await (const one of mapConcurrently(digests, MAX_PARALLEL_READS, describe)) {
+    if (one !== undefined) found.set(one.digest, one)
+  }
+  // The order does not depend on which manifest was read first.
+  const manifests = digests.flatMap((digest) => found.get(digest) ?? [])
   return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }))
 }

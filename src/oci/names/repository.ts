@@ -18,3 +18,9 @@ export function repositoryFromKey(key: string): Repository | undefined {
 export function isSameRepository(one: Repository, other: Repository): boolean {
   return one.name === other.name && one.registry === other.registry
 }
+
+/** Each repository once, in the order of their keys. */
+export function sortedRepositories(repositories: readonly Repository[]): readonly Repository[] {
+  const byKey = new Map(repositories.map((one) => [repositoryKey(one), one]))
+  return [...byKey].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, repository]) => repository)
+}
