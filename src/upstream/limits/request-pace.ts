@@ -2,8 +2,8 @@ import { onAbort } from '../../lib/async/abort.ts'
 import type { OnPace } from '../../ports/access/pull-rights.ts'
 import { Failure } from '../../ports/failure.ts'
 
-/** A request that would have to wait for longer fails at once, because a client is waiting. It bounds the queue, too. */
-const LONGEST_WAIT_MS = 20_000
+/** What would have to wait for a limit of this agent for longer fails, because a client is waiting. It bounds the queue, too. */
+export const LONGEST_WAIT_MS = 20_000
 
 interface PacedRequest {
   readonly signal: AbortSignal

@@ -5,10 +5,8 @@ import { Failure } from '../../ports/failure.ts'
 import { type ConnectionsPerBlob, forwardedIntake } from '../../ports/source.ts'
 import type { HttpResponse, SendRequest } from '../http/messages.ts'
 import type { Upstream } from '../options/options.ts'
-import { RequestPace } from './request-pace.ts'
+import { LONGEST_WAIT_MS, RequestPace } from './request-pace.ts'
 
-/** A transfer that would have to wait for longer fails, because a client is waiting. */
-const LONGEST_WAIT_MS = 20_000
 /** Without a number in the settings, a blob never comes over more connections. */
 const MOST_CONNECTIONS_PER_BLOB = 8
 
